@@ -1,0 +1,139 @@
+package archtest
+
+// Module is the import path of the project. Paths in the rules below are relative to it.
+const Module = "github.com/tombolo-project/tombolo"
+
+// Area is a directory tree of the module and what it may import from the rest of the module.
+//
+// The most specific area that holds a package decides (longest Dir). A package that no area holds is a violation:
+// whoever adds a directory says here where it stands.
+type Area struct {
+	// Dir is the directory relative to the module ("master/core"); the area holds it and everything below it.
+	Dir string
+	// May lists the directories this area may import besides itself, each with everything below it.
+	May []string
+	// Pure areas decide and do not act: see PureForbidden.
+	Pure bool
+	// Why is the sentence shown when the rule is broken.
+	Why string
+}
+
+// Areas is the dependency direction of the project, lowest first. docs/architecture.md draws it.
+var Areas = []Area{
+	{Dir: "mesos", Why: "mesos is the wire: everything else stands on it, so it knows nothing of the rest"},
+	{Dir: "offers", May: []string{"mesos"}, Pure: true,
+		Why: "offers turns a snapshot into a plan; it must run in any test and any part"},
+
+	{Dir: "master/core", May: []string{"mesos", "offers"}, Pure: true,
+		Why: "the master's core is a state machine fed by its owner"},
+	{Dir: "agent/core", May: []string{"mesos", "offers"}, Pure: true,
+		Why: "the agent's core is a state machine fed by its owner"},
+	{Dir: "virtualnode", May: []string{"mesos", "offers"}, Pure: true,
+		Why: "virtualnode maps between the two worlds and talks to neither"},
+	{Dir: "virtualnode/podapi", May: []string{"mesos"},
+		Why: "podapi is the vocabulary that the bridge and the pod executor share, nothing more"},
+	{Dir: "frameworks/session", May: []string{"mesos"},
+		Why: "the scheduler session serves every framework and belongs to none"},
+
+	{Dir: "master", May: []string{"mesos", "offers", "internal/loop", "internal/clock"},
+		Why: "master, agent and bridge meet on the wire only, so that each can be swapped for Mesos's own"},
+	{Dir: "agent", May: []string{"mesos", "offers", "internal/loop", "internal/clock"},
+		Why: "master, agent and bridge meet on the wire only, so that each can be swapped for Mesos's own"},
+	{Dir: "executor", May: []string{"mesos", "offers", "virtualnode/podapi", "internal/loop", "internal/clock"},
+		Why: "an executor sees its agent's executor API, and the pod executor the bridge's channel"},
+	{Dir: "bridge", May: []string{"mesos", "offers", "virtualnode", "frameworks/session", "internal/loop", "internal/clock"},
+		Why: "master, agent and bridge meet on the wire only, so that the bridge runs on a stock Mesos too"},
+	{Dir: "frameworks/marathon", May: []string{"mesos", "offers", "frameworks/session", "internal/loop", "internal/clock"},
+		Why: "a framework sees the scheduler API and no other framework"},
+	{Dir: "frameworks/batch", May: []string{"mesos", "offers", "frameworks/session", "internal/loop", "internal/clock"},
+		Why: "a framework sees the scheduler API and no other framework"},
+
+	{Dir: "internal/loop", Why: "internal packages are leaves"},
+	{Dir: "internal/clock", Why: "internal packages are leaves"},
+	{Dir: "internal/deps", Why: "internal packages are leaves"},
+	{Dir: "internal/archtest", Why: "internal packages are leaves"},
+	{Dir: "internal/image", Why: "the image is made of finished binaries, not of packages"},
+	{Dir: "charts", Why: "the chart is made of finished images, not of packages"},
+	{Dir: "datacenter", May: []string{"mesos", "offers", "internal"},
+		Why: "the datacenter starts the parts as processes of their own, so that each can be killed and started alone"},
+	{Dir: "cmd", May: []string{"mesos", "offers", "master", "agent", "executor", "virtualnode", "bridge", "frameworks", "datacenter", "internal"},
+		Why: "cmd is the top: it wires the parts, and nothing imports it"},
+	{Dir: "e2e", May: []string{"mesos", "offers", "virtualnode/podapi", "frameworks/session", "datacenter", "charts", "internal"},
+		Why: "scenarios drive the parts from outside, as users do"},
+}
+
+// Forbidden bans an import, inside and outside the standard library, in some areas.
+type Forbidden struct {
+	// Path is an import path; a trailing "/..." covers everything below it too.
+	Path string
+	// Transitive also looks at what the package's imports import. Never set for the standard library: fmt itself imports os.
+	Transitive bool
+	// In lists the areas where the ban holds; empty means everywhere.
+	In []string
+	// Except lists directories that are free of it.
+	Except []string
+	// Why is the sentence shown when the rule is broken.
+	Why string
+}
+
+// PureForbidden holds for every Pure area.
+var PureForbidden = []Forbidden{
+	{Path: "os/...", Why: "a pure package does not see files, processes or the environment"},
+	{Path: "io/fs", Why: "a pure package does not see files"},
+	{Path: "syscall", Why: "a pure package makes no system call"},
+	{Path: "golang.org/x/sys/...", Why: "a pure package makes no system call"},
+	{Path: "net", Why: "a pure package has no sockets; addresses are net/netip values"},
+	{Path: "net/http/...", Why: "a pure package has no sockets"},
+	{Path: "net/rpc/...", Why: "a pure package has no sockets"},
+	{Path: "crypto/rand", Why: "a pure package is the same on every run: randomness comes in with the event"},
+	{Path: "math/rand", Why: "a pure package is the same on every run: randomness comes in with the event"},
+	{Path: "math/rand/v2", Why: "a pure package is the same on every run: randomness comes in with the event"},
+	{Path: "log", Why: "a pure package returns what happened; its owner logs it"},
+	{Path: "log/...", Why: "a pure package returns what happened; its owner logs it"},
+	{Path: "context", Why: "a pure package never waits, so there is nothing to cancel"},
+	{Path: "sync", Why: "a pure package has one owner, so there is nothing to lock"},
+	{Path: "sync/...", Why: "a pure package has one owner, so there is nothing to lock"},
+	{Path: "k8s.io/client-go/...", Transitive: true, Why: "a pure package has no clients"},
+	{Path: "github.com/virtual-kubelet/virtual-kubelet/...", Transitive: true, Why: "a pure package has no clients"},
+	{Path: "google.golang.org/grpc/...", Transitive: true, Why: "a pure package has no clients"},
+	{Path: "go.etcd.io/...", Transitive: true, Why: "a pure package has no clients"},
+}
+
+// Banned holds for the areas each entry names.
+var Banned = []Forbidden{
+	{Path: "log", Why: "log/slog is passed in; the global logger belongs to nobody"},
+	{Path: "github.com/mesos/mesos-go/api/v0/...", Transitive: true,
+		Why: "it registers global flags that clash with Kubernetes's; the v1 packages have the vocabulary"},
+	{Path: "k8s.io/...", Transitive: true, In: []string{"mesos", "offers", "master", "agent", "frameworks", "executor/command"},
+		Why: "the datacenter lives without Kubernetes"},
+	{Path: "k8s.io/client-go/...", Transitive: true, In: []string{"executor", "virtualnode/podapi"},
+		Why: "only the bridge talks to the Kubernetes API"},
+	{Path: "k8s.io/cri-api/...", Except: []string{"executor/pod", "datacenter", "e2e"},
+		Why: "only the pod executor drives the container runtime"},
+	{Path: "go.etcd.io/etcd/server/v3/...", Except: []string{"master", "frameworks", "datacenter", "cmd", "e2e"},
+		Why: "etcd is the one durable store, and only what owns durable state starts it"},
+	{Path: "helm.sh/helm/v3/...", Transitive: true, Except: []string{"charts", "e2e"},
+		Why: "Helm is large; no part of the datacenter needs it at run time"},
+	{Path: "testing", Transitive: false, Except: []string{"e2e", "offers", "virtualnode/podapi", "mesos"},
+		Why: "testing adds its flags to a binary; suites for several implementations live in their own xxxtest packages"},
+}
+
+// WallClock are the functions of package time that pure packages may not call: time comes in with the event.
+var WallClock = map[string]bool{
+	"Now": true, "Since": true, "Until": true, "Sleep": true, "After": true, "AfterFunc": true,
+	"Tick": true, "NewTimer": true, "NewTicker": true,
+}
+
+// VagueNames are package names that say nothing about what lives inside.
+var VagueNames = map[string]bool{
+	"util": true, "utils": true, "common": true, "helper": true, "helpers": true, "misc": true,
+	"shared": true, "types": true, "base": true, "lib": true, "manager": true,
+}
+
+// Limits on size: what a reader can hold.
+const (
+	// MaxFileLines holds for every Go file, tests too.
+	MaxFileLines = 700
+	// MaxFunctionLines holds for every function outside tests, from its first line to its last.
+	MaxFunctionLines = 80
+)
