@@ -1,0 +1,259 @@
+package libprocess
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/gogo/protobuf/proto"
+
+	"github.com/tombolo-project/tombolo/mesos/messages"
+)
+
+// Limits of what a Sender keeps for one destination.
+const (
+	maxQueue     = 16384            // messages that wait for a slow peer; further ones are dropped
+	dialTimeout  = 5 * time.Second  // to connect
+	writeTimeout = 15 * time.Second // to hand one message to the network
+	idleTimeout  = 60 * time.Second // an unlinked connection without messages is closed
+)
+
+// ErrQueueFull is returned by Send when the destination does not keep up.
+var ErrQueueFull = errors.New("too many messages wait for this destination")
+
+// ErrClosed is returned by Send after Close.
+var ErrClosed = errors.New("the sender is closed")
+
+// Sender sends messages to actors in other processes. Its methods are safe for
+// concurrent use and do not wait for the network. Messages to one address arrive
+// in the order of the calls, or not at all.
+type Sender struct {
+	self   UPID
+	log    *slog.Logger
+	ctx    context.Context
+	cancel context.CancelFunc
+	wait   sync.WaitGroup
+
+	mu    sync.Mutex // Protects fields below.
+	peers map[string]*peer
+}
+
+// NewSender returns a Sender whose messages come from self.
+func NewSender(self UPID, log *slog.Logger) *Sender {
+	ctx, cancel := context.WithCancel(context.Background())
+	return &Sender{self: self, log: log, ctx: ctx, cancel: cancel, peers: map[string]*peer{}}
+}
+
+// Send sends msg from the sender's own actor.
+func (s *Sender) Send(to UPID, msg proto.Message) error {
+	return s.SendFrom(s.self, to, msg)
+}
+
+// SendFrom sends msg in the name of another actor of this process, as Mesos's
+// slave observers do. It fails when msg can't be encoded, when too many messages
+// wait, and after Close; a message lost on the way is not reported.
+func (s *Sender) SendFrom(from, to UPID, msg proto.Message) error {
+	body, err := proto.Marshal(msg)
+	if err != nil {
+		return fmt.Errorf("encode %T for %s: %w", msg, to, err)
+	}
+	p, err := s.peer(to.Address())
+	if err != nil {
+		return err
+	}
+	select {
+	case p.queue <- envelope(from, to, messages.NameOf(msg), body):
+		return nil
+	default:
+		return fmt.Errorf("send %T to %s: %w", msg, to, ErrQueueFull)
+	}
+}
+
+// envelope is the whole HTTP request of a message, as libprocess writes it
+// (reference row LP-03) but with a Content-Length.
+func envelope(from, to UPID, name string, body []byte) []byte {
+	var b bytes.Buffer
+	b.Grow(len(body) + 256)
+	fmt.Fprintf(&b, "POST /%s/%s HTTP/1.1\r\n", to.ID, name)
+	fmt.Fprintf(&b, "Host: %s\r\nUser-Agent: libprocess/%s\r\nLibprocess-From: %s\r\nConnection: Keep-Alive\r\n", to.Address(), from, from)
+	b.WriteString("Content-Length: " + strconv.Itoa(len(body)) + "\r\n\r\n")
+	b.Write(body)
+	return b.Bytes()
+}
+
+// Link opens a connection to the process of to that lives as long as both do, and
+// calls exited once, from a goroutine of its own, when it breaks or can't be made.
+// Close does not count as a break. The returned function undoes the link without
+// a call of exited.
+func (s *Sender) Link(to UPID, exited func()) (unlink func()) {
+	ctx, cancel := context.WithCancel(s.ctx)
+	s.wait.Add(1)
+	go func() {
+		defer s.wait.Done()
+		defer cancel()
+		err := hold(ctx, to.Address())
+		if ctx.Err() != nil {
+			return
+		}
+		s.log.Debug("link broke", "peer", to.String(), "error", err)
+		exited()
+	}()
+	return cancel
+}
+
+// hold connects and returns when the connection ends.
+func hold(ctx context.Context, address string) error {
+	dialer := net.Dialer{Timeout: dialTimeout, KeepAlive: 5 * time.Second}
+	conn, err := dialer.DialContext(ctx, "tcp", address)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	defer context.AfterFunc(ctx, func() { conn.Close() })()
+	_, err = io.Copy(io.Discard, conn)
+	return err
+}
+
+// Close drops all connections and what still waits, and returns when every
+// goroutine of the sender has ended.
+func (s *Sender) Close() {
+	s.cancel()
+	s.wait.Wait()
+}
+
+func (s *Sender) peer(address string) (*peer, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.ctx.Err() != nil {
+		return nil, ErrClosed
+	}
+	p, ok := s.peers[address]
+	if !ok {
+		p = &peer{address: address, queue: make(chan []byte, maxQueue), log: s.log}
+		s.peers[address] = p
+		s.wait.Add(1)
+		go func() {
+			defer s.wait.Done()
+			p.run(s.ctx)
+		}()
+	}
+	return p, nil
+}
+
+// peer is the one connection to an address that messages go out by.
+type peer struct {
+	address string
+	queue   chan []byte
+	log     *slog.Logger
+
+	conn net.Conn      // owned by run
+	gone chan struct{} // closed when the peer has closed conn
+}
+
+// run writes what is queued, connecting when there is something to say.
+func (p *peer) run(ctx context.Context) {
+	defer p.drop()
+	idle := time.NewTimer(idleTimeout)
+	defer idle.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-idle.C:
+			p.drop()
+		case request := <-p.queue:
+			if err := p.write(ctx, request); err != nil {
+				p.log.Debug("message lost", "peer", p.address, "error", err)
+				p.drop()
+			}
+		}
+		idle.Reset(idleTimeout)
+	}
+}
+
+// write sends one request. A connection kept from before may have been closed by
+// the peer meanwhile: the request is then tried once more on a fresh one.
+func (p *peer) write(ctx context.Context, request []byte) error {
+	if p.usable() {
+		if err := p.put(request); err == nil {
+			return nil
+		}
+	}
+	p.drop()
+	if err := p.connect(ctx); err != nil {
+		return err
+	}
+	return p.put(request)
+}
+
+func (p *peer) usable() bool {
+	if p.conn == nil {
+		return false
+	}
+	select {
+	case <-p.gone:
+		return false
+	default:
+		return true
+	}
+}
+
+func (p *peer) put(request []byte) error {
+	if err := p.conn.SetWriteDeadline(time.Now().Add(writeTimeout)); err != nil {
+		return err
+	}
+	_, err := p.conn.Write(request)
+	return err
+}
+
+func (p *peer) connect(ctx context.Context) error {
+	dialer := net.Dialer{Timeout: dialTimeout, KeepAlive: 15 * time.Second}
+	conn, err := dialer.DialContext(ctx, "tcp", p.address)
+	if err != nil {
+		return err
+	}
+	p.conn, p.gone = conn, make(chan struct{})
+	go p.readAnswers(conn, p.gone)
+	return nil
+}
+
+// readAnswers reads and drops the responses, so that the peer never blocks on
+// them; it closes gone when the peer closes, so that the next write notices. Refusals are logged: they tell of a wrong UPID.
+func (p *peer) readAnswers(conn net.Conn, gone chan<- struct{}) {
+	defer conn.Close()
+	defer close(gone)
+	in := bufio.NewReader(conn)
+	for {
+		response, err := http.ReadResponse(in, nil)
+		if err != nil {
+			return
+		}
+		text, err := io.ReadAll(io.LimitReader(response.Body, 1<<10))
+		if err != nil {
+			return
+		}
+		if _, err := io.Copy(io.Discard, response.Body); err != nil {
+			return
+		}
+		response.Body.Close()
+		if response.StatusCode/100 != 2 {
+			p.log.Debug("message refused", "peer", p.address, "status", response.StatusCode, "text", string(text))
+		}
+	}
+}
+
+func (p *peer) drop() {
+	if p.conn != nil {
+		p.conn.Close()
+		p.conn = nil
+	}
+}
