@@ -1,0 +1,101 @@
+// Command tombolo is every part of the datacenter in one binary: a subcommand
+// each for the master, the agent, the bridge to Kubernetes and the frameworks, and
+// `tombolo up` for all of them on one machine. Start reading at root.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+)
+
+// version is set when linking.
+var version = "0.1.0-dev"
+
+// exitCode is an error that only says how the process shall end; what there was
+// to say has been said.
+type exitCode int
+
+func (e exitCode) Error() string { return fmt.Sprintf("exit status %d", int(e)) }
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+	defer stop()
+	err := root().ExecuteContext(ctx)
+	var code exitCode
+	switch {
+	case errors.As(err, &code):
+		os.Exit(int(code))
+	case err != nil:
+		fmt.Fprintln(os.Stderr, "tombolo:", err)
+		os.Exit(1)
+	}
+}
+
+// parts are the subcommands; each file of this folder adds its own.
+var parts = []func() *cobra.Command{}
+
+func root() *cobra.Command {
+	var level, format string
+	cmd := &cobra.Command{
+		Use:   "tombolo",
+		Short: "One datacenter for Kubernetes pods, batch jobs and plain processes",
+		Long: `Tombolo is a Mesos-compatible master and agent, a bridge that shows every agent
+to Kubernetes as a node, and frameworks for long-running processes and batch jobs.`,
+		Version:       version,
+		SilenceUsage:  true,
+		SilenceErrors: true,
+		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error {
+			return setLogger(level, format)
+		},
+	}
+	cmd.PersistentFlags().StringVar(&level, "log-level", "info", "least level that is logged: debug, info, warn or error")
+	cmd.PersistentFlags().StringVar(&format, "log-format", "text", "form of the log on standard error: text or json")
+	for _, part := range parts {
+		cmd.AddCommand(part())
+	}
+	return cmd
+}
+
+func setLogger(level, format string) error {
+	var l slog.Level
+	if err := l.UnmarshalText([]byte(level)); err != nil {
+		return fmt.Errorf("--log-level %q is none of debug, info, warn, error", level)
+	}
+	options := &slog.HandlerOptions{Level: l}
+	switch format {
+	case "text":
+		slog.SetDefault(slog.New(slog.NewTextHandler(os.Stderr, options)))
+	case "json":
+		slog.SetDefault(slog.New(slog.NewJSONHandler(os.Stderr, options)))
+	default:
+		return fmt.Errorf("--log-format %q is neither text nor json", format)
+	}
+	return nil
+}
+
+// environment gives every flag of cmd that the command line does not set the value
+// of the variable <prefix><FLAG>, as Mesos does with MESOS_. To be called first
+// thing in RunE.
+func environment(cmd *cobra.Command, prefix string) error {
+	var errs []error
+	cmd.Flags().VisitAll(func(f *pflag.Flag) {
+		name := prefix + strings.ToUpper(strings.ReplaceAll(f.Name, "-", "_"))
+		value, ok := os.LookupEnv(name)
+		if !ok || f.Changed {
+			return
+		}
+		if err := cmd.Flags().Set(f.Name, value); err != nil {
+			errs = append(errs, fmt.Errorf("%s=%q: %w", name, value, err))
+		}
+	})
+	return errors.Join(errs...)
+}
