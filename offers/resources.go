@@ -1,77 +1,343 @@
 package offers
 
-import "github.com/mesos/mesos-go/api/v1/lib"
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"unique"
 
-// Resources is a bundle of resources. It is a value: no method changes its receiver, and copies are independent.
-type Resources struct{ entries []entry }
+	"github.com/mesos/mesos-go/api/v1/lib"
+)
 
-type entry struct{}
+// Resources is a bundle of resources: amounts of scalars, ranges of numbers, sets of words, each kept apart by what it
+// is (see identity) and by the role it is allocated to. It is a value: no method changes its receiver, copies are
+// independent, and the zero value is the empty bundle.
+type Resources struct {
+	entries []entry // sorted by compareEntries, none empty; never changed in place
+}
 
-// Range is the whole numbers from Begin to End, both included.
-type Range struct{ Begin, End uint64 }
+// entry is one kind of resource in a bundle. Exactly one of scalar, ranges, set is in use, as identity.kind says.
+type entry struct {
+	id     unique.Handle[identity]
+	role   string // allocated to; "" is not allocated
+	scalar Amount
+	ranges Ranges
+	set    []string // sorted, no doubles
+}
 
-// Ranges are sorted, disjoint and not adjacent.
-type Ranges []Range
+// identity says what a resource is, beside how much of it. Resources of one identity add up, others don't.
+type identity struct {
+	name         string
+	kind         mesos.Value_Type
+	role         string // who holds the reservation, the last of the stack; "" is unreserved
+	depth        int    // of the stack of reservations; above 1 is refined
+	reservations string // the stack, encoded (encodeReservations)
+	disk         string // DiskInfo as protobuf bytes; opaque here
+	provider     string
+	revocable    bool
+	shared       bool
+}
 
-// Parse reads resources from the wire, in the format with reservations[] or the older one with role and reservation.
-func Parse(list []mesos.Resource) (Resources, error) { panic("being written") }
+// Plus is the sum. Ranges and sets are united: what both have is there once.
+func (r Resources) Plus(o Resources) Resources {
+	if len(r.entries) == 0 {
+		return o
+	}
+	if len(o.entries) == 0 {
+		return r
+	}
+	return Resources{merge(r.entries, o.entries, true, addEntries)}
+}
 
-// ParseText reads the --resources flag: "cpus:4;mem:1024;ports:[31000-32000];cpus(role):1" or a JSON list.
-// Resources without a role get defaultRole ("*": unreserved).
-func ParseText(text, defaultRole string) (Resources, error) { panic("being written") }
+// Minus is the difference. It fails, naming the first piece that is missing, if r does not contain o.
+func (r Resources) Minus(o Resources) (Resources, error) {
+	if missing, ok := r.missing(o); ok {
+		return Resources{}, fmt.Errorf("%s is not in %s", Resources{[]entry{missing}}, r)
+	}
+	return r.without(o), nil
+}
 
-// ParseAttributes reads the --attributes flag: "rack:abc;level:10;ports:[1-2]".
-func ParseAttributes(text string) ([]mesos.Attribute, error) { panic("being written") }
+// without is the difference, cut off at nothing.
+func (r Resources) without(o Resources) Resources {
+	if len(o.entries) == 0 {
+		return r
+	}
+	return Resources{merge(r.entries, o.entries, false, subtractEntries)}
+}
 
-// Mesos is the bundle on the wire, with reservations[].
-func (r Resources) Mesos() []mesos.Resource { panic("being written") }
+// Contains reports whether every piece of o is in r: same name, reservation, disk, allocation ...
+func (r Resources) Contains(o Resources) bool {
+	_, missing := r.missing(o)
+	return !missing
+}
 
-// MesosOld is the bundle in the older format, for frameworks without RESERVATION_REFINEMENT (OFF-05). Refined
-// reservations can't be said in it and are left out.
-func (r Resources) MesosOld() []mesos.Resource { panic("being written") }
-
-// Plus is the sum.
-func (r Resources) Plus(o Resources) Resources { panic("being written") }
-
-// Minus is the difference; it fails, naming the first missing piece, if r does not contain o.
-func (r Resources) Minus(o Resources) (Resources, error) { panic("being written") }
-
-// Contains reports whether every piece of o is in r (same name, reservation, disk, allocation ...).
-func (r Resources) Contains(o Resources) bool { panic("being written") }
+// missing is the first entry of o that r does not contain.
+func (r Resources) missing(o Resources) (entry, bool) {
+	i := 0
+	for _, want := range o.entries {
+		for i < len(r.entries) && compareEntries(&r.entries[i], &want) < 0 {
+			i++
+		}
+		if i == len(r.entries) || !r.entries[i].contains(&want) {
+			return want, true
+		}
+	}
+	return entry{}, false
+}
 
 // Equal reports whether both hold the same.
-func (r Resources) Equal(o Resources) bool { panic("being written") }
+func (r Resources) Equal(o Resources) bool {
+	return slices.EqualFunc(r.entries, o.entries, func(a, b entry) bool {
+		return a.id == b.id && a.role == b.role && a.scalar == b.scalar && a.ranges.Equal(b.ranges) && slices.Equal(a.set, b.set)
+	})
+}
 
 // IsZero reports whether there is nothing in it.
-func (r Resources) IsZero() bool { panic("being written") }
+func (r Resources) IsZero() bool { return len(r.entries) == 0 }
 
 // Allocate marks everything as allocated to a role.
-func (r Resources) Allocate(role string) Resources { panic("being written") }
+func (r Resources) Allocate(role string) Resources {
+	if len(r.entries) == 0 {
+		return r
+	}
+	// Entries that differ by allocation alone become one.
+	same := !slices.ContainsFunc(r.entries, func(e entry) bool { return e.role != r.entries[0].role })
+	if same && r.entries[0].role == role {
+		return r
+	}
+	out := slices.Clone(r.entries)
+	for i := range out {
+		out[i].role = role
+	}
+	if same {
+		return Resources{out}
+	}
+	return collect(out)
+}
 
 // Unallocated removes the marks of Allocate.
-func (r Resources) Unallocated() Resources { panic("being written") }
+func (r Resources) Unallocated() Resources { return r.Allocate("") }
 
-// Allocation is the role everything is allocated to; false if there are none or several.
-func (r Resources) Allocation() (string, bool) { panic("being written") }
+// Allocation is the role that everything is allocated to; false if there is none, or several.
+func (r Resources) Allocation() (string, bool) {
+	if len(r.entries) == 0 || r.entries[0].role == "" {
+		return "", false
+	}
+	for _, e := range r.entries {
+		if e.role != r.entries[0].role {
+			return "", false
+		}
+	}
+	return r.entries[0].role, true
+}
 
-// AllocatedTo is the part allocated to the role.
-func (r Resources) AllocatedTo(role string) Resources { panic("being written") }
-
-// Scalar is the sum of the scalar of that name over all reservations.
-func (r Resources) Scalar(name string) Amount { panic("being written") }
-
-// Ranges is the union of the ranges of that name over all reservations.
-func (r Resources) Ranges(name string) Ranges { panic("being written") }
+// AllocatedTo is the part that is allocated to the role.
+func (r Resources) AllocatedTo(role string) Resources {
+	return r.filter(func(e *entry) bool { return e.role == role })
+}
 
 // Unreserved is the part without reservation.
-func (r Resources) Unreserved() Resources { panic("being written") }
+func (r Resources) Unreserved() Resources {
+	return r.filter(func(e *entry) bool { return e.id.Value().depth == 0 })
+}
 
 // Reserved is the reserved part, by the role that holds the reservation.
-func (r Resources) Reserved() map[string]Resources { panic("being written") }
+func (r Resources) Reserved() map[string]Resources {
+	out := map[string]Resources{}
+	for _, e := range r.entries {
+		if id := e.id.Value(); id.depth > 0 {
+			out[id.role] = Resources{append(out[id.role].entries, e)}
+		}
+	}
+	return out
+}
 
-// Summary is how /state shows a bundle: cpus, gpus, mem and disk always there as numbers, other scalars as numbers, ranges
-// and sets as text, revocable ones under <name>_revocable (reference section 2.5).
-func (r Resources) Summary() map[string]any { panic("being written") }
+// Revocable is the part that may be taken away again (oversubscribed).
+func (r Resources) Revocable() Resources {
+	return r.filter(func(e *entry) bool { return e.id.Value().revocable })
+}
 
-// String is the bundle in the syntax of ParseText, for people.
-func (r Resources) String() string { panic("being written") }
+// NonRevocable is the rest of Revocable.
+func (r Resources) NonRevocable() Resources {
+	return r.filter(func(e *entry) bool { return !e.id.Value().revocable })
+}
+
+// Named is the part with that name, in all its reservations.
+func (r Resources) Named(name string) Resources {
+	return r.filter(func(e *entry) bool { return e.id.Value().name == name })
+}
+
+// Scalar is the sum of the scalar of that name over all reservations, revocable or not.
+func (r Resources) Scalar(name string) Amount {
+	var sum Amount
+	for i := range r.entries {
+		if r.entries[i].scalar != 0 && r.entries[i].id.Value().name == name {
+			sum += r.entries[i].scalar
+		}
+	}
+	return sum
+}
+
+// Ranges is the union of the ranges of that name over all reservations.
+func (r Resources) Ranges(name string) Ranges {
+	var union Ranges
+	for _, e := range r.entries {
+		if len(e.ranges) > 0 && e.id.Value().name == name {
+			union = union.Plus(e.ranges)
+		}
+	}
+	return union
+}
+
+// Quantities is the sum of every scalar by name.
+func (r Resources) Quantities() Quantities {
+	out := Quantities{}
+	for _, e := range r.entries {
+		if e.scalar != 0 {
+			out[e.id.Value().name] += e.scalar
+		}
+	}
+	return out
+}
+
+// filter is the part whose entries pass.
+func (r Resources) filter(keep func(*entry) bool) Resources {
+	n := 0
+	for i := range r.entries {
+		if keep(&r.entries[i]) {
+			n++
+		}
+	}
+	if n == len(r.entries) {
+		return r
+	}
+	if n == 0 {
+		return Resources{}
+	}
+	out := make([]entry, 0, n)
+	for i := range r.entries {
+		if keep(&r.entries[i]) {
+			out = append(out, r.entries[i])
+		}
+	}
+	return Resources{out}
+}
+
+// collect makes a bundle of entries in any order.
+func collect(entries []entry) Resources {
+	slices.SortStableFunc(entries, func(a, b entry) int { return compareEntries(&a, &b) })
+	var out []entry
+	for _, e := range entries {
+		if e.empty() {
+			continue
+		}
+		if last := len(out) - 1; last >= 0 && compareEntries(&out[last], &e) == 0 {
+			out[last] = addEntries(&out[last], &e)
+			continue
+		}
+		out = append(out, e)
+	}
+	return Resources{out}
+}
+
+// merge walks two sorted lists; entries of the same kind are combined, others taken from a, and from b if keepRight.
+func merge(a, b []entry, keepRight bool, combine func(x, y *entry) entry) []entry {
+	size := len(a)
+	if keepRight {
+		size = max(len(a), len(b))
+	}
+	out := make([]entry, 0, size)
+	for len(a) > 0 && len(b) > 0 {
+		switch order := compareEntries(&a[0], &b[0]); {
+		case order < 0:
+			out, a = append(out, a[0]), a[1:]
+		case order > 0:
+			if keepRight {
+				out = append(out, b[0])
+			}
+			b = b[1:]
+		default:
+			if e := combine(&a[0], &b[0]); !e.empty() {
+				out = append(out, e)
+			}
+			a, b = a[1:], b[1:]
+		}
+	}
+	out = append(out, a...)
+	if keepRight {
+		out = append(out, b...)
+	}
+	return out
+}
+
+func addEntries(x, y *entry) entry {
+	return entry{id: x.id, role: x.role, scalar: x.scalar + y.scalar, ranges: x.ranges.Plus(y.ranges), set: union(x.set, y.set)}
+}
+
+func subtractEntries(x, y *entry) entry {
+	return entry{id: x.id, role: x.role, scalar: max(x.scalar-y.scalar, 0), ranges: x.ranges.Minus(y.ranges), set: difference(x.set, y.set)}
+}
+
+func (e *entry) empty() bool { return e.scalar == 0 && len(e.ranges) == 0 && len(e.set) == 0 }
+
+func (e *entry) contains(o *entry) bool {
+	return e.id == o.id && e.role == o.role && e.scalar >= o.scalar && e.ranges.Contains(o.ranges) && len(difference(o.set, e.set)) == 0
+}
+
+// compareEntries orders by name first, so that bundles read well, then by everything else.
+func compareEntries(a, b *entry) int {
+	if a.id != b.id {
+		x, y := a.id.Value(), b.id.Value()
+		return x.compare(&y)
+	}
+	return strings.Compare(a.role, b.role)
+}
+
+func (x *identity) compare(y *identity) int {
+	for _, order := range [...]int{
+		strings.Compare(x.name, y.name), int(x.kind) - int(y.kind), x.depth - y.depth, strings.Compare(x.role, y.role),
+		strings.Compare(x.reservations, y.reservations), strings.Compare(x.disk, y.disk), strings.Compare(x.provider, y.provider),
+		compareBool(x.revocable, y.revocable), compareBool(x.shared, y.shared),
+	} {
+		if order != 0 {
+			return order
+		}
+	}
+	return 0
+}
+
+func compareBool(a, b bool) int {
+	if a == b {
+		return 0
+	}
+	if b {
+		return -1
+	}
+	return 1
+}
+
+func union(a, b []string) []string {
+	if len(a) == 0 {
+		return b
+	}
+	if len(b) == 0 {
+		return a
+	}
+	out := slices.Concat(a, b)
+	slices.Sort(out)
+	return slices.Compact(out)
+}
+
+// difference is a without b; both sorted.
+func difference(a, b []string) []string {
+	if len(a) == 0 || len(b) == 0 {
+		return a
+	}
+	var out []string
+	for _, s := range a {
+		if _, found := slices.BinarySearch(b, s); !found {
+			out = append(out, s)
+		}
+	}
+	return out
+}
