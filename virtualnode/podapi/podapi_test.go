@@ -6,8 +6,6 @@ import (
 	"errors"
 	"io"
 	"net"
-	"os"
-	"path/filepath"
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
@@ -68,7 +66,7 @@ func serve(t *testing.T) fixture {
 	if err != nil {
 		t.Fatal(err)
 	}
-	identity, err := podapi.LoadOrNewIdentity(t.TempDir())
+	identity, err := podapi.NewIdentity()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -183,25 +181,6 @@ func TestStrangersAreRefused(t *testing.T) {
 	case <-f.ran:
 		t.Fatal("a stranger ran a pod")
 	default:
-	}
-}
-
-func TestIdentityIsKeptPrivately(t *testing.T) {
-	dir := t.TempDir()
-	first, err := podapi.LoadOrNewIdentity(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	second, err := podapi.LoadOrNewIdentity(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if podapi.Fingerprint(first.Certificate[0]) != podapi.Fingerprint(second.Certificate[0]) {
-		t.Fatal("a second start made another identity")
-	}
-	info, err := os.Stat(filepath.Join(dir, "podapi.key"))
-	if err != nil || info.Mode().Perm() != 0o600 {
-		t.Fatalf("key file: %v, %v", info, err)
 	}
 }
 

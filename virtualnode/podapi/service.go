@@ -40,6 +40,7 @@ type (
 type Service interface {
 	RunPod(context.Context, *RunPodRequest) (*RunPodResponse, error)
 	UpdatePod(context.Context, *UpdatePodRequest) (*UpdatePodResponse, error)
+	ForgetPod(context.Context, *ForgetPodRequest) (*ForgetPodResponse, error)
 	Pods(context.Context, *PodsRequest) (*PodsResponse, error)
 	Stats(context.Context, *StatsRequest) (*StatsResponse, error)
 	Logs(*LogsRequest, LogSender) error
@@ -70,6 +71,7 @@ var description = grpc.ServiceDesc{
 	Methods: []grpc.MethodDesc{
 		unary("RunPod", Service.RunPod),
 		unary("UpdatePod", Service.UpdatePod),
+		unary("ForgetPod", Service.ForgetPod),
 		unary("Pods", Service.Pods),
 		unary("Stats", Service.Stats),
 	},
@@ -146,6 +148,11 @@ func (c *Client) RunPod(ctx context.Context, request *RunPodRequest) (*RunPodRes
 // UpdatePod hands over a changed bundle; see UpdatePodRequest.
 func (c *Client) UpdatePod(ctx context.Context, request *UpdatePodRequest) (*UpdatePodResponse, error) {
 	return invoke[UpdatePodResponse](ctx, c, "UpdatePod", request)
+}
+
+// ForgetPod drops what the executor keeps of a terminal pod; see ForgetPodRequest.
+func (c *Client) ForgetPod(ctx context.Context, request *ForgetPodRequest) (*ForgetPodResponse, error) {
+	return invoke[ForgetPodResponse](ctx, c, "ForgetPod", request)
 }
 
 // Pods lists the executor's pods.

@@ -13,8 +13,6 @@ import (
 	"errors"
 	"fmt"
 	"math/big"
-	"os"
-	"path/filepath"
 	"time"
 )
 
@@ -68,7 +66,12 @@ func LoadAuthority(certificatePEM, keyPEM []byte) (*Authority, error) {
 
 // PEM is the authority's certificate (public, for ExecutorData) and key (secret).
 func (a *Authority) PEM() (certificatePEM, keyPEM []byte, err error) {
-	return encodePair(a.certificate.Raw, a.key)
+	keyDER, err := x509.MarshalPKCS8PrivateKey(a.key)
+	if err != nil {
+		return nil, nil, fmt.Errorf("encode the bridge authority's key: %w", err)
+	}
+	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: a.certificate.Raw}),
+		pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: keyDER}), nil
 }
 
 // ClientCertificate signs a fresh client certificate, for Dial.
@@ -86,15 +89,9 @@ func (a *Authority) ClientCertificate() (tls.Certificate, error) {
 	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}, nil
 }
 
-// LoadOrNewIdentity is the executor's own key and self-signed certificate, kept in dir (mode 0600) so that an executor that
-// is started again in the same sandbox keeps its fingerprint.
-func LoadOrNewIdentity(dir string) (tls.Certificate, error) {
-	certificateFile, keyFile := filepath.Join(dir, "podapi.crt"), filepath.Join(dir, "podapi.key")
-	if pair, err := tls.LoadX509KeyPair(certificateFile, keyFile); err == nil {
-		return pair, nil
-	} else if !errors.Is(err, os.ErrNotExist) {
-		return tls.Certificate{}, fmt.Errorf("read the executor's identity in %s: %w", dir, err)
-	}
+// NewIdentity is a fresh key and self-signed certificate of a pod executor. It lives in the executor's memory only: a new
+// run of the executor has a new identity, which it reports through Mesos.
+func NewIdentity() (tls.Certificate, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		return tls.Certificate{}, fmt.Errorf("make the executor's key: %w", err)
@@ -104,19 +101,6 @@ func LoadOrNewIdentity(dir string) (tls.Certificate, error) {
 	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
 	if err != nil {
 		return tls.Certificate{}, fmt.Errorf("make the executor's certificate: %w", err)
-	}
-	certificatePEM, keyPEM, err := encodePair(der, key)
-	if err != nil {
-		return tls.Certificate{}, err
-	}
-	// The key goes first: a certificate without a key would stay unreadable for ever, a key without certificate is replaced.
-	for _, file := range []struct {
-		path string
-		data []byte
-	}{{keyFile, keyPEM}, {certificateFile, certificatePEM}} {
-		if err := os.WriteFile(file.path, file.data, 0o600); err != nil {
-			return tls.Certificate{}, fmt.Errorf("keep the executor's identity: %w", err)
-		}
 	}
 	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}, nil
 }
@@ -170,13 +154,4 @@ func certificateTemplate(name string) *x509.Certificate {
 		NotAfter:     now.Add(validity),
 		KeyUsage:     x509.KeyUsageDigitalSignature,
 	}
-}
-
-func encodePair(der []byte, key *ecdsa.PrivateKey) (certificatePEM, keyPEM []byte, err error) {
-	keyDER, err := x509.MarshalPKCS8PrivateKey(key)
-	if err != nil {
-		return nil, nil, fmt.Errorf("encode a private key: %w", err)
-	}
-	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}),
-		pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: keyDER}), nil
 }

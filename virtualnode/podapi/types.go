@@ -132,6 +132,15 @@ type UpdatePodRequest struct {
 // UpdatePodResponse is empty.
 type UpdatePodResponse struct{}
 
+// ForgetPodRequest says that nobody will ask for a terminal pod's logs and status any more (its object is gone from the API
+// server). Until then the executor keeps them. It is idempotent.
+type ForgetPodRequest struct {
+	TaskID string `json:"taskID"`
+}
+
+// ForgetPodResponse is empty.
+type ForgetPodResponse struct{}
+
 // PodsRequest asks for all pods of the executor.
 type PodsRequest struct{}
 
