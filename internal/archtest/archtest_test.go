@@ -100,7 +100,7 @@ func TestRulesBite(t *testing.T) {
 		{"pure imports os", own("agent/core", "os"), "agent/core imports os"},
 		{"pure imports os/exec", own("agent/core", "os/exec"), "agent/core imports os/exec"},
 		{"pure logs", own("master/core", "log/slog"), "master/core imports log/slog"},
-		{"pure rolls dice", own("offers", "math/rand/v2"), "offers imports math/rand/v2"},
+		{"pure rolls dice", own("offers", "math/rand"), "offers imports math/rand"},
 		{"pure waits", own("virtualnode", "context"), "virtualnode imports context"},
 		{"pure has a client", own("virtualnode", "k8s.io/client-go/kubernetes"), "virtualnode imports k8s.io/client-go/kubernetes"},
 		{"virtualnode uses the API types", own("virtualnode", "k8s.io/api/core/v1"), ""},
@@ -139,6 +139,8 @@ func TestSourceRulesBite(t *testing.T) {
 		{"clock in a pure package", "x/a.go", "package x\n\nimport \"time\"\n\nvar t = time.Now\n", true, "x/a.go:5 uses time.Now"},
 		{"clock under another name", "x/a.go", "package x\n\nimport clk \"time\"\n\nfunc f() { clk.Sleep(1) }\n", true, "x/a.go:5 uses time.Sleep"},
 		{"durations are values", "x/a.go", "package x\n\nimport \"time\"\n\nvar d = 3 * time.Second\n", true, ""},
+		{"dice in a pure package", "x/a.go", "package x\n\nimport \"math/rand/v2\"\n\nvar n = rand.IntN(6)\n", true, "x/a.go:5 uses math/rand/v2.IntN"},
+		{"seeded dice", "x/a.go", "package x\n\nimport \"math/rand/v2\"\n\nvar r = rand.New(rand.NewPCG(1, 2))\n", true, ""},
 		{"clock in a test", "x/a_test.go", "package x\n\nimport \"time\"\n\nvar t = time.Now\n", true, ""},
 		{"clock at an edge", "x/a.go", "package x\n\nimport \"time\"\n\nvar t = time.Now\n", false, ""},
 	}

@@ -18,6 +18,11 @@ type Area struct {
 	Why string
 }
 
+// frameworkMay is what each framework stands on.
+var frameworkMay = []string{
+	"mesos", "offers", "frameworks/session", "frameworks/store", "frameworks/owner", "frameworks/placement", "internal/loop", "internal/clock",
+}
+
 // Areas is the dependency direction of the project, lowest first. docs/architecture.md draws it.
 var Areas = []Area{
 	{Dir: "mesos", Why: "mesos is the wire: everything else stands on it, so it knows nothing of the rest"},
@@ -43,9 +48,15 @@ var Areas = []Area{
 		Why: "an executor sees its agent's executor API, and the pod executor the bridge's channel"},
 	{Dir: "bridge", May: []string{"mesos", "offers", "virtualnode", "frameworks/session", "internal/loop", "internal/clock"},
 		Why: "master, agent and bridge meet on the wire only, so that the bridge runs on a stock Mesos too"},
-	{Dir: "frameworks/marathon", May: []string{"mesos", "offers", "frameworks/session", "internal/loop", "internal/clock"},
+	{Dir: "frameworks/store", May: []string{"mesos"},
+		Why: "what frameworks share belongs to none of them"},
+	{Dir: "frameworks/owner", May: []string{"mesos", "frameworks/store"},
+		Why: "what frameworks share belongs to none of them"},
+	{Dir: "frameworks/placement", May: []string{"mesos", "offers"}, Pure: true,
+		Why: "what frameworks share belongs to none of them"},
+	{Dir: "frameworks/marathon", May: frameworkMay,
 		Why: "a framework sees the scheduler API and no other framework"},
-	{Dir: "frameworks/batch", May: []string{"mesos", "offers", "frameworks/session", "internal/loop", "internal/clock"},
+	{Dir: "frameworks/batch", May: frameworkMay,
 		Why: "a framework sees the scheduler API and no other framework"},
 
 	{Dir: "internal/loop", Why: "internal packages are leaves"},
@@ -53,6 +64,7 @@ var Areas = []Area{
 	{Dir: "internal/deps", Why: "internal packages are leaves"},
 	{Dir: "internal/archtest", Why: "internal packages are leaves"},
 	{Dir: "internal/image", Why: "the image is made of finished binaries, not of packages"},
+	{Dir: "tools", Why: "tools are built for the agents' images or run beside the parts; they link nothing of them"},
 	{Dir: "charts", Why: "the chart is made of finished images, not of packages"},
 	{Dir: "datacenter", May: []string{"mesos", "offers", "internal"},
 		Why: "the datacenter starts the parts as processes of their own, so that each can be killed and started alone"},
@@ -87,7 +99,6 @@ var PureForbidden = []Forbidden{
 	{Path: "net/rpc/...", Why: "a pure package has no sockets"},
 	{Path: "crypto/rand", Why: "a pure package is the same on every run: randomness comes in with the event"},
 	{Path: "math/rand", Why: "a pure package is the same on every run: randomness comes in with the event"},
-	{Path: "math/rand/v2", Why: "a pure package is the same on every run: randomness comes in with the event"},
 	{Path: "log", Why: "a pure package returns what happened; its owner logs it"},
 	{Path: "log/...", Why: "a pure package returns what happened; its owner logs it"},
 	{Path: "context", Why: "a pure package never waits, so there is nothing to cancel"},
@@ -118,10 +129,26 @@ var Banned = []Forbidden{
 		Why: "testing adds its flags to a binary; suites for several implementations live in their own xxxtest packages"},
 }
 
-// WallClock are the functions of package time that pure packages may not call: time comes in with the event.
-var WallClock = map[string]bool{
-	"Now": true, "Since": true, "Until": true, "Sleep": true, "After": true, "AfterFunc": true,
-	"Tick": true, "NewTimer": true, "NewTicker": true,
+// Ambient lists, per import path, the functions that pure packages may not use although the package has harmless parts:
+// durations are values, and a generator with a given seed does the same on every run.
+var Ambient = map[string]Calls{
+	"time": {
+		Names: []string{"Now", "Since", "Until", "Sleep", "After", "AfterFunc", "Tick", "NewTimer", "NewTicker"},
+		Why:   "a pure package has no clock: the time comes in with the event",
+	},
+	"math/rand/v2": {
+		Names: []string{
+			"ExpFloat64", "Float32", "Float64", "Int", "Int32", "Int32N", "Int64", "Int64N", "IntN", "N", "NormFloat64",
+			"Perm", "Shuffle", "Uint", "Uint32", "Uint32N", "Uint64", "Uint64N", "UintN",
+		},
+		Why: "a pure package is the same on every run: take a generator with a seed",
+	},
+}
+
+// Calls are functions of one package, and why they must not be called.
+type Calls struct {
+	Names []string
+	Why   string
 }
 
 // VagueNames are package names that say nothing about what lives inside.

@@ -10,7 +10,9 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"path"
 	"path/filepath"
+	"slices"
 	"strings"
 )
 
@@ -36,7 +38,7 @@ func Load(dir string) ([]Package, error) {
 	}
 }
 
-// CheckSource applies the rules that need the source: sizes, and the wall clock in pure packages.
+// CheckSource applies the rules that need the source: sizes, and clocks and dice in pure packages.
 func CheckSource(packages []Package) ([]Violation, error) {
 	var found []Violation
 	for _, p := range packages {
@@ -80,7 +82,7 @@ func CheckFile(name string, src []byte, pure bool) ([]Violation, error) {
 		}
 	}
 	if pure && !isTest {
-		found = append(found, wallClock(set, file)...)
+		found = append(found, ambient(set, file)...)
 	}
 	return found, nil
 }
@@ -104,19 +106,22 @@ func longFunctions(set *token.FileSet, file *ast.File) []Violation {
 	return found
 }
 
-// wallClock finds uses of the machine's clock, under whatever name the file gave package time.
-func wallClock(set *token.FileSet, file *ast.File) []Violation {
-	local := ""
+// ambient finds uses of the machine's clock and dice, under whatever name the file gave their packages.
+func ambient(set *token.FileSet, file *ast.File) []Violation {
+	imported := map[string]string{} // local name -> import path
 	for _, spec := range file.Imports {
-		if spec.Path.Value == `"time"` {
-			local = "time"
-			if spec.Name != nil {
-				local = spec.Name.Name
-			}
+		importPath := strings.Trim(spec.Path.Value, `"`)
+		if _, watched := Ambient[importPath]; !watched {
+			continue
 		}
-	}
-	if local == "" {
-		return nil
+		switch {
+		case spec.Name != nil:
+			imported[spec.Name.Name] = importPath
+		case importPath == "math/rand/v2":
+			imported["rand"] = importPath
+		default:
+			imported[path.Base(importPath)] = importPath
+		}
 	}
 	var found []Violation
 	ast.Inspect(file, func(n ast.Node) bool {
@@ -124,11 +129,15 @@ func wallClock(set *token.FileSet, file *ast.File) []Violation {
 		if !ok {
 			return true
 		}
-		if x, ok := sel.X.(*ast.Ident); ok && x.Name == local && WallClock[sel.Sel.Name] {
+		x, ok := sel.X.(*ast.Ident)
+		if !ok {
+			return true
+		}
+		calls := Ambient[imported[x.Name]]
+		if slices.Contains(calls.Names, sel.Sel.Name) {
 			at := set.Position(sel.Pos())
 			found = append(found, Violation{
-				fmt.Sprintf("%s:%d", at.Filename, at.Line), "uses time." + sel.Sel.Name,
-				"a pure package has no clock: the time comes in with the event",
+				fmt.Sprintf("%s:%d", at.Filename, at.Line), "uses " + imported[x.Name] + "." + sel.Sel.Name, calls.Why,
 			})
 		}
 		return true
