@@ -1,0 +1,135 @@
+package core
+
+import (
+	"github.com/gogo/protobuf/proto"
+	"github.com/mesos/mesos-go/api/v1/lib"
+	"github.com/mesos/mesos-go/api/v1/lib/master"
+	"github.com/mesos/mesos-go/api/v1/lib/scheduler"
+)
+
+// StreamID names one subscription of a scheduler; it is the value of the
+// Mesos-Stream-Id header (reference rows SCH-16, SCH-17).
+type StreamID string
+
+// RequestID names one request that waits for its Reply. The caller chooses it.
+type RequestID uint64
+
+// Event is a fact the master learns.
+type Event interface{ event() }
+
+// SchedulerSubscribed says that a scheduler opened Stream with a structurally
+// valid SUBSCRIBE call. The stream has been answered with 200 already, so that
+// every refusal travels as an ERROR event (reference 1.1, DIVERGES).
+type SchedulerSubscribed struct {
+	Stream StreamID
+	Call   *scheduler.Call
+	// Constrained says that the call carries offer constraints, which are not supported yet.
+	Constrained bool
+}
+
+// SchedulerCalled says that a structurally valid call other than SUBSCRIBE came
+// in; Stream is its Mesos-Stream-Id header, empty when absent.
+type SchedulerCalled struct {
+	Request     RequestID
+	Stream      StreamID
+	Call        *scheduler.Call
+	Constrained bool
+}
+
+// StreamClosed says that a scheduler's stream ended, by whichever side, for the
+// reason given (for logs only).
+type StreamClosed struct {
+	Stream StreamID
+	Reason string
+}
+
+// AgentMessaged says that the actor From (a UPID) sent a message of mesos.internal.
+type AgentMessaged struct {
+	From    string
+	Message proto.Message
+}
+
+// AgentExited says that the link to the actor PID broke (reference row LP-11).
+type AgentExited struct{ PID string }
+
+// RegistryWritten is the outcome of a WriteRegistry effect; Err is nil when it is durable.
+type RegistryWritten struct {
+	Change RegistryChange
+	Err    error
+}
+
+// TornDown says that an operator asked to remove a framework (reference row OP1-28).
+type TornDown struct {
+	Request   RequestID
+	Framework string
+}
+
+// WeightsUpdated says that an operator asked to set roles' weights (reference row OP1-15).
+type WeightsUpdated struct {
+	Request RequestID
+	Weights []mesos.WeightInfo
+}
+
+// Ticked says that the time of State.Deadline has come.
+type Ticked struct{}
+
+func (SchedulerSubscribed) event() {}
+func (SchedulerCalled) event()     {}
+func (StreamClosed) event()        {}
+func (AgentMessaged) event()       {}
+func (AgentExited) event()         {}
+func (RegistryWritten) event()     {}
+func (TornDown) event()            {}
+func (WeightsUpdated) event()      {}
+func (Ticked) event()              {}
+
+// Effect is an order the master gives. Effects are carried out in their order.
+type Effect interface{ effect() }
+
+// SendEvent orders an event to be written to a scheduler's stream.
+type SendEvent struct {
+	Stream StreamID
+	Event  *scheduler.Event
+}
+
+// CloseStream orders a scheduler's stream to be ended after what was sent before.
+type CloseStream struct{ Stream StreamID }
+
+// Reply answers a request with an HTTP status and, for refusals, one sentence.
+type Reply struct {
+	Request RequestID
+	Status  int
+	Text    string
+}
+
+// SendAgent orders a message to be sent to the agent at PID.
+type SendAgent struct {
+	PID     string
+	Message proto.Message
+}
+
+// LinkAgent orders a link to the agent at PID; when it breaks, AgentExited follows.
+type LinkAgent struct{ PID string }
+
+// WriteRegistry orders a change to be made durable; RegistryWritten follows.
+type WriteRegistry struct{ Change RegistryChange }
+
+// Announce orders an event to be sent to all operators who subscribed.
+type Announce struct{ Event *master.Event }
+
+// Note is something an operator would want to find in the log. Error says that
+// someone must act. Attributes alternate keys and values.
+type Note struct {
+	Error      bool
+	Message    string
+	Attributes []any
+}
+
+func (SendEvent) effect()     {}
+func (CloseStream) effect()   {}
+func (Reply) effect()         {}
+func (SendAgent) effect()     {}
+func (LinkAgent) effect()     {}
+func (WriteRegistry) effect() {}
+func (Announce) effect()      {}
+func (Note) effect()          {}

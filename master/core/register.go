@@ -1,0 +1,424 @@
+package core
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/gogo/protobuf/proto"
+	"github.com/mesos/mesos-go/api/v1/lib"
+	"github.com/mesos/mesos-go/api/v1/lib/master"
+
+	"github.com/tombolo-project/tombolo/mesos/messages"
+	"github.com/tombolo-project/tombolo/offers"
+)
+
+// messagesMessage is any message of mesos.internal.
+type messagesMessage = proto.Message
+
+// admission is what waits for a write of the registry.
+type admission struct {
+	pid        string
+	register   *messages.RegisterSlaveMessage
+	reregister *messages.ReregisterSlaveMessage
+	// returned says that the agent was unreachable or unknown before.
+	returned bool
+	then     func(RegistryChange, *admission)
+}
+
+// agentMessage takes in a message from an agent.
+func (s *State) agentMessage(e AgentMessaged) {
+	switch m := e.Message.(type) {
+	case *messages.PongSlaveMessage:
+		if a := s.pids[e.From]; a != nil {
+			a.ponged = true
+		}
+	case *messages.RegisterSlaveMessage:
+		s.counts.message("register_slave")
+		s.register(e.From, m)
+	case *messages.ReregisterSlaveMessage:
+		s.counts.message("reregister_slave")
+		s.reregister(e.From, m)
+	case *messages.UnregisterSlaveMessage:
+		s.counts.message("unregister_slave")
+		s.unregister(e.From, m)
+	case *messages.UpdateSlaveMessage:
+		s.counts.message("update_slave")
+		s.updateAgent(m)
+	case *messages.StatusUpdateMessage:
+		s.counts.message("status_update")
+		s.statusUpdate(m)
+	case *messages.ExitedExecutorMessage:
+		s.counts.message("exited_executor")
+		s.exitedExecutor(m)
+	case *messages.ExecutorToFrameworkMessage:
+		s.counts.message("executor_to_framework")
+		s.executorMessage(m)
+	default:
+		s.note("message of an unexpected type ignored", "from", e.From, "type", fmt.Sprintf("%T", e.Message))
+	}
+}
+
+// write sends a change to the registry; w.then goes on when it is durable.
+func (s *State) write(c RegistryChange, w *admission) uint64 {
+	c.Token = s.nextToken()
+	s.admitting[c.Token] = w
+	s.emit(WriteRegistry{Change: c})
+	return c.Token
+}
+
+// transition writes a change of one agent's standing; meanwhile the agent is busy
+// and its messages to register are ignored, as it repeats them (reference row 5.3, step 9).
+func (s *State) transition(c RegistryChange, w *admission) {
+	id := c.Agent.ID.Value
+	if _, busy := s.busyAgent[id]; busy {
+		return
+	}
+	s.busyAgent[id] = s.write(c, w)
+}
+
+// registryWritten goes on with what waited for the registry.
+func (s *State) registryWritten(e RegistryWritten) {
+	w := s.admitting[e.Change.Token]
+	delete(s.admitting, e.Change.Token)
+	if id := e.Change.Agent.GetID().GetValue(); id != "" {
+		delete(s.busyAgent, id)
+	}
+	if w == nil {
+		return
+	}
+	delete(s.busyPID, w.pid)
+	if e.Err != nil {
+		s.emit(Note{Error: true, Message: "the registry could not be written; the change is given up", Attributes: []any{"kind", int(e.Change.Kind), "error", e.Err.Error()}})
+		s.registryFailed(e)
+		return
+	}
+	w.then(e.Change, w)
+	s.changed()
+}
+
+// registryFailed cleans up after a change that could not be made durable.
+func (s *State) registryFailed(e RegistryWritten) {
+	if r, ok := s.weightReplies[e.Change.Token]; ok {
+		delete(s.weightReplies, e.Change.Token)
+		s.reply(r.request, 503, "the weights could not be stored: %s", e.Err)
+	}
+	if e.Change.Kind == UnreachableAgent {
+		// Try again: the agent stays lost however long the registry is.
+		id := e.Change.Agent.ID.Value
+		if a := s.agents[id]; a != nil {
+			s.startPings(a)
+		} else if _, waiting := s.recovered[id]; waiting {
+			s.timers.add(timer{at: s.now.Add(s.cfg.AgentPingTimeout), kind: recoveredExpire})
+		}
+	}
+}
+
+// validAgent checks what an agent says about itself (reference row 5.3, steps 3 and 5).
+func validAgent(info *mesos.AgentInfo, version *string) error {
+	if version == nil {
+		return fmt.Errorf("the agent sent no version")
+	}
+	if err := validVersion(*version); err != nil {
+		return err
+	}
+	if info.Hostname == "" {
+		return fmt.Errorf("the agent has no hostname")
+	}
+	if _, err := offers.Parse(info.Resources); err != nil {
+		return fmt.Errorf("the agent's resources: %w", err)
+	}
+	return nil
+}
+
+// register lets a new agent in (reference rows 5.3, steps 6 and 7).
+func (s *State) register(from string, m *messages.RegisterSlaveMessage) {
+	if err := validAgent(&m.Agent, m.Version); err != nil {
+		s.note("registration refused", "pid", from, "error", err.Error())
+		return
+	}
+	if a := s.pids[from]; a != nil {
+		if a.connected {
+			s.sendAgent(a, s.registeredMessage(a))
+			return
+		}
+		if _, busy := s.busyAgent[a.id]; busy {
+			return
+		}
+		s.transition(RegistryChange{Kind: RemoveAgent, Agent: mesos.AgentInfo{ID: a.info.ID}}, &admission{pid: from, register: m, then: func(_ RegistryChange, w *admission) {
+			s.removeAgent(a, "a new agent registered at the same address")
+			s.admit(w.pid, w.register)
+		}})
+		return
+	}
+	if _, busy := s.busyPID[from]; busy {
+		return
+	}
+	s.admit(from, m)
+}
+
+func (s *State) admit(from string, m *messages.RegisterSlaveMessage) {
+	info := m.Agent
+	info.ID = &mesos.AgentID{Value: fmt.Sprintf("%s-S%d", s.cfg.Master.ID, s.agentCount)}
+	s.agentCount++
+	s.busyPID[from] = s.write(RegistryChange{Kind: AdmitAgent, Agent: info}, &admission{pid: from, register: m, then: s.admitted})
+}
+
+// admitted finishes the registration of a new agent.
+func (s *State) admitted(c RegistryChange, w *admission) {
+	s.counts.AgentRegistrations++
+	m := w.register
+	a := s.addAgent(c.Agent, w.pid, *m.Version, m.AgentCapabilities, m.ResourceVersionUUID)
+	s.sendAgent(a, s.registeredMessage(a))
+	s.startPings(a)
+	s.announceAgent(a)
+	s.note("agent registered", "agent_id", a.id, "pid", a.pid, "resources", a.total.String())
+}
+
+func (s *State) registeredMessage(a *agent) *messages.SlaveRegisteredMessage {
+	return &messages.SlaveRegisteredMessage{AgentID: *a.info.ID, Connection: s.connection()}
+}
+
+func (s *State) connection() *messages.MasterSlaveConnection {
+	total := (s.cfg.AgentPingTimeout * time.Duration(s.cfg.MaxAgentPingTimeouts)).Seconds()
+	return &messages.MasterSlaveConnection{TotalPingTimeoutSeconds: &total}
+}
+
+func (s *State) announceAgent(a *agent) {
+	s.announce(&master.Event{Type: master.Event_AGENT_ADDED, AgentAdded: &master.Event_AgentAdded{Agent: *AgentMessage(s.agentView(a))}})
+}
+
+// reregister lets an agent come back with all it runs (reference rows 5.3, steps 8 to 11).
+func (s *State) reregister(from string, m *messages.ReregisterSlaveMessage) {
+	id := m.Agent.GetID().GetValue()
+	if id == "" {
+		s.note("re-registration without an agent id ignored", "pid", from)
+		return
+	}
+	if err := validReregistration(m); err != nil {
+		s.note("re-registration refused", "agent_id", id, "pid", from, "error", err.Error())
+		return
+	}
+	if _, gone := s.gone[id]; gone {
+		text := "the agent was marked gone by an operator"
+		s.emit(SendAgent{PID: from, Message: &messages.ShutdownMessage{Message: &text}})
+		return
+	}
+	if _, busy := s.busyAgent[id]; busy {
+		return
+	}
+	if a := s.agents[id]; a != nil {
+		s.reconnect(a, from, m)
+		return
+	}
+	known, recovered := s.recovered[id]
+	w := &admission{pid: from, reregister: m, returned: !recovered, then: s.readmitted}
+	if recovered && known.Equal(&m.Agent) {
+		s.readmitted(RegistryChange{Agent: m.Agent}, w)
+		return
+	}
+	s.transition(RegistryChange{Kind: ReachableAgent, Agent: m.Agent}, w)
+}
+
+func validReregistration(m *messages.ReregisterSlaveMessage) error {
+	if err := validAgent(&m.Agent, m.Version); err != nil {
+		return err
+	}
+	for _, t := range m.Tasks {
+		if t.AgentID.Value != m.Agent.ID.Value {
+			return fmt.Errorf("task %q says that it runs on agent %q", t.TaskID.Value, t.AgentID.Value)
+		}
+		if t.State == nil {
+			return fmt.Errorf("task %q has no state", t.TaskID.Value)
+		}
+		if _, err := offers.Parse(t.Resources); err != nil {
+			return fmt.Errorf("resources of task %q: %w", t.TaskID.Value, err)
+		}
+	}
+	for _, x := range m.ExecutorInfos {
+		if x.FrameworkID == nil {
+			return fmt.Errorf("executor %q has no framework id", x.ExecutorID.Value)
+		}
+		if _, err := offers.Parse(x.Resources); err != nil {
+			return fmt.Errorf("resources of executor %q: %w", x.ExecutorID.Value, err)
+		}
+	}
+	return nil
+}
+
+// readmitted finishes the return of an agent that this master did not have.
+func (s *State) readmitted(c RegistryChange, w *admission) {
+	m := w.reregister
+	s.counts.AgentReregistrations++
+	a := s.addAgent(c.Agent, w.pid, *m.Version, m.AgentCapabilities, m.ResourceVersionUUID)
+	a.reregistered = s.now
+	for _, f := range s.frameworks {
+		f.unreachable.drop(func(t *mesos.Task) bool { return t.AgentID.Value == a.id })
+		s.touch(f, nil)
+	}
+	s.takeIn(a, m, w.returned)
+	s.sendAgent(a, &messages.SlaveReregisteredMessage{AgentID: *a.info.ID, Connection: s.connection()})
+	s.afterReturn(a, m)
+	s.announceAgent(a)
+	s.note("agent re-registered", "agent_id", a.id, "pid", a.pid, "tasks", len(m.Tasks), "executors", len(m.ExecutorInfos))
+}
+
+// reconnect renews the connection with an agent that is registered.
+func (s *State) reconnect(a *agent, from string, m *messages.ReregisterSlaveMessage) {
+	if a.info.Hostname != m.Agent.Hostname || upidIP(a.pid) != upidIP(from) {
+		text := fmt.Sprintf("agent %s re-registered from another host (%s, %s)", a.id, m.Agent.Hostname, from)
+		s.emit(SendAgent{PID: from, Message: &messages.ShutdownMessage{Message: &text}})
+		s.note("re-registration from another host refused", "agent_id", a.id, "pid", from)
+		return
+	}
+	if !a.info.Equal(&m.Agent) {
+		s.transition(RegistryChange{Kind: AdmitAgent, Agent: m.Agent}, &admission{pid: from, reregister: m, then: func(c RegistryChange, w *admission) {
+			if s.agents[a.id] == a {
+				s.reconnected(a, c.Agent, w.pid, w.reregister)
+			}
+		}})
+		return
+	}
+	s.reconnected(a, m.Agent, from, m)
+}
+
+func (s *State) reconnected(a *agent, info mesos.AgentInfo, from string, m *messages.ReregisterSlaveMessage) {
+	s.counts.AgentReregistrations++
+	total, err := offers.Parse(info.Resources)
+	if err != nil { // validReregistration looked at them before
+		panic(fmt.Sprintf("core: agent %s: %v", a.id, err))
+	}
+	a.info, a.total, a.version, a.capabilities = info, total, *m.Version, m.AgentCapabilities
+	a.reregistered = s.now
+	s.connectAgent(a, from, m.ResourceVersionUUID)
+	reconciliations := s.compare(a, m)
+	s.takeIn(a, m, false)
+	s.sendAgent(a, &messages.SlaveReregisteredMessage{AgentID: *a.info.ID, Reconciliations: reconciliations, Connection: s.connection()})
+	s.afterReturn(a, m)
+	s.note("agent reconnected", "agent_id", a.id, "pid", a.pid)
+}
+
+// compare finds what this master has on an agent and the agent did not report:
+// executors are forgotten, and for tasks the agent is asked (reference 5.3).
+func (s *State) compare(a *agent, m *messages.ReregisterSlaveMessage) []messages.ReconcileTasksMessage {
+	reported := map[taskKey]bool{}
+	for _, t := range m.Tasks {
+		reported[taskKey{t.FrameworkID.Value, t.TaskID.Value}] = true
+	}
+	running := map[taskKey]bool{}
+	for _, x := range m.ExecutorInfos {
+		running[taskKey{x.FrameworkID.Value, x.ExecutorID.Value}] = true
+	}
+	for framework, executors := range a.executors {
+		for id, x := range executors {
+			if !running[taskKey{framework, id}] {
+				s.removeExecutor(a, x)
+			}
+		}
+	}
+	missing := map[string]*messages.ReconcileTasksMessage{}
+	for _, t := range sortedAgentTasks(a) {
+		f := s.frameworks[t.key.framework]
+		if reported[t.key] || f == nil {
+			continue
+		}
+		r := missing[f.id]
+		if r == nil {
+			info := f.info
+			r = &messages.ReconcileTasksMessage{FrameworkID: *f.info.ID, Framework: &info}
+			missing[f.id] = r
+		}
+		r.Statuses = append(r.Statuses, *s.status(f, t, t.state(), mesos.REASON_RECONCILIATION, "Reconciliation: Latest task state"))
+	}
+	var out []messages.ReconcileTasksMessage
+	for _, id := range sortedKeys(missing) {
+		out = append(out, *missing[id])
+	}
+	return out
+}
+
+// takeIn adds what an agent reports and this master did not know. Frameworks that
+// never subscribed here are made from the agent's word (reference row SUB-13).
+func (s *State) takeIn(a *agent, m *messages.ReregisterSlaveMessage, tell bool) {
+	for i := range m.Frameworks {
+		info := &m.Frameworks[i]
+		id := info.GetID().GetValue()
+		if id == "" || s.frameworks[id] != nil || s.removed[id] {
+			continue
+		}
+		f := s.newFramework(id, info)
+		f.recovered = true
+		s.touch(f, nil)
+		s.announce(&master.Event{Type: master.Event_FRAMEWORK_ADDED, FrameworkAdded: &master.Event_FrameworkAdded{Framework: s.frameworkMessage(f)}})
+	}
+	for i := range m.ExecutorInfos {
+		info := m.ExecutorInfos[i]
+		f := s.frameworks[info.FrameworkID.Value]
+		if f == nil || a.executors[f.id][info.ExecutorID.Value] != nil {
+			continue
+		}
+		s.addExecutor(a, f, info)
+	}
+	for i := range m.Tasks {
+		s.takeInTask(a, &m.Tasks[i], tell)
+	}
+}
+
+func (s *State) takeInTask(a *agent, reported *mesos.Task, tell bool) {
+	f := s.frameworks[reported.FrameworkID.Value]
+	if f == nil {
+		return // a removed framework; the agent is told to shut it down
+	}
+	t := f.tasks[reported.TaskID.Value]
+	if t == nil {
+		t = s.addTask(a, f, *reported)
+	} else if t.agent == a {
+		s.adoptTask(t, reported)
+	} else {
+		s.emit(Note{Error: true, Message: "two agents report the same task", Attributes: []any{"framework_id", f.id, "task_id", t.key.task, "agent_id", t.agent.id, "other_agent_id", a.id}})
+		return
+	}
+	if tell && f.connected && !terminal(t.state()) {
+		status := s.status(f, t, t.state(), mesos.REASON_AGENT_REREGISTERED, "Agent reregistered")
+		s.forward(f, status)
+	}
+}
+
+// afterReturn tells an agent that came back what it may have missed (reference row 5.3, step 11).
+func (s *State) afterReturn(a *agent, m *messages.ReregisterSlaveMessage) {
+	told := map[string]bool{}
+	for i := range m.Frameworks {
+		id := m.Frameworks[i].GetID().GetValue()
+		if told[id] {
+			continue
+		}
+		told[id] = true
+		if f := s.frameworks[id]; f != nil {
+			s.sendAgent(a, s.updateFrameworkMessage(f))
+		} else if id != "" {
+			s.sendAgent(a, &messages.ShutdownFrameworkMessage{FrameworkID: mesos.FrameworkID{Value: id}})
+		}
+	}
+	for key, kill := range a.killed {
+		s.sendAgent(a, &messages.KillTaskMessage{
+			FrameworkID: mesos.FrameworkID{Value: key.framework}, TaskID: mesos.TaskID{Value: key.task}, KillPolicy: kill.KillPolicy,
+		})
+		delete(a.killed, key)
+	}
+	s.startPings(a)
+}
+
+// updateAgent takes in an UpdateSlaveMessage (reference 5.2). Resource providers
+// and oversubscription are not supported; an agent that brings them is told of in the log.
+func (s *State) updateAgent(m *messages.UpdateSlaveMessage) {
+	a := s.agents[m.AgentID.Value]
+	if a == nil {
+		s.note("update of an agent that is not registered ignored", "agent_id", m.AgentID.Value)
+		return
+	}
+	if m.ResourceVersionUUID != nil {
+		a.resourceVersion = m.ResourceVersionUUID
+	}
+	if len(m.OversubscribedResources) > 0 || m.ResourceProviders != nil && len(m.ResourceProviders.Providers) > 0 {
+		s.emit(Note{Error: true, Message: "oversubscribed resources and resource providers are not supported yet; they are not offered", Attributes: []any{"agent_id", a.id}})
+	}
+}

@@ -1,0 +1,155 @@
+package core
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/mesos/mesos-go/api/v1/lib"
+
+	"github.com/tombolo-project/tombolo/offers"
+)
+
+// ValidRole says why name is no role, or nil (reference row SUB-04).
+func ValidRole(name string) error {
+	if name == "*" {
+		return nil
+	}
+	if name == "" {
+		return fmt.Errorf("role names cannot be the empty string")
+	}
+	if strings.HasPrefix(name, "/") || strings.HasSuffix(name, "/") {
+		return fmt.Errorf("role %q cannot start or end with a slash", name)
+	}
+	for _, part := range strings.Split(name, "/") {
+		if err := validRolePart(name, part); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func validRolePart(name, part string) error {
+	switch {
+	case part == "":
+		return fmt.Errorf("role %q cannot contain two adjacent slashes", name)
+	case part == "." || part == ".." || part == "*":
+		return fmt.Errorf("role %q cannot include %q as a component", name, part)
+	case strings.HasPrefix(part, "-"):
+		return fmt.Errorf("role %q has component %q, which starts with a dash", name, part)
+	case strings.ContainsAny(part, "\t\n\v\f\r \x7f"):
+		return fmt.Errorf("role %q contains whitespace or a control character", name)
+	}
+	return nil
+}
+
+// rolesOf returns the roles a framework subscribes with (reference row SUB-03).
+func rolesOf(info *mesos.FrameworkInfo) []string {
+	if hasCapability(info, mesos.FrameworkInfo_Capability_MULTI_ROLE) {
+		return info.Roles
+	}
+	return []string{info.GetRole()}
+}
+
+func hasCapability(info *mesos.FrameworkInfo, t mesos.FrameworkInfo_Capability_Type) bool {
+	for _, c := range info.Capabilities {
+		if c.Type == t {
+			return true
+		}
+	}
+	return false
+}
+
+// validRoles checks the role fields of a framework (reference rows SUB-03, SUB-04).
+func (s *State) validRoles(info *mesos.FrameworkInfo) error {
+	if hasCapability(info, mesos.FrameworkInfo_Capability_MULTI_ROLE) {
+		if info.Role != nil {
+			return fmt.Errorf("'FrameworkInfo.role' must not be set when the framework is MULTI_ROLE capable; use 'FrameworkInfo.roles'")
+		}
+	} else if len(info.Roles) > 0 {
+		return fmt.Errorf("'FrameworkInfo.roles' must not be set when the framework is not MULTI_ROLE capable")
+	}
+	seen := map[string]bool{}
+	for _, role := range rolesOf(info) {
+		if seen[role] {
+			return fmt.Errorf("'FrameworkInfo.roles' contains %q twice", role)
+		}
+		seen[role] = true
+		if err := ValidRole(role); err != nil {
+			return fmt.Errorf("invalid role: %w", err)
+		}
+		if !s.allowedRole(role) {
+			return fmt.Errorf("role %q is not present in the master's --roles", role)
+		}
+	}
+	return nil
+}
+
+func (s *State) allowedRole(role string) bool {
+	if len(s.cfg.Roles) == 0 || role == "*" {
+		return true
+	}
+	for _, r := range s.cfg.Roles {
+		if r == role {
+			return true
+		}
+	}
+	return false
+}
+
+// validFramework checks a FrameworkInfo (reference row SUB-02).
+func (s *State) validFramework(info *mesos.FrameworkInfo, suppressed []string) error {
+	if err := s.validRoles(info); err != nil {
+		return err
+	}
+	if info.ID != nil {
+		if err := ValidID(info.ID.Value); err != nil {
+			return fmt.Errorf("invalid framework id: %w", err)
+		}
+	}
+	// Mesos keeps durations as nanoseconds in 64 bits.
+	if t := info.GetFailoverTimeout(); !(t > -maxSeconds && t < maxSeconds) {
+		return fmt.Errorf("the framework failover_timeout (%g) is invalid", t)
+	}
+	if info.User == "root" && !s.cfg.RootSubmissions {
+		return fmt.Errorf("user 'root' is not allowed to run frameworks without --root_submissions")
+	}
+	if _, err := offers.FrameworkOf("", *info, suppressed); err != nil {
+		return err
+	}
+	return suppressible(info, suppressed)
+}
+
+// maxSeconds is the longest duration Mesos can keep, in seconds.
+const maxSeconds = float64(1<<63) / 1e9
+
+// suppressible checks that roles to be suppressed are subscribed (reference row SUB-05).
+func suppressible(info *mesos.FrameworkInfo, suppressed []string) error {
+	subscribed := map[string]bool{}
+	for _, r := range rolesOf(info) {
+		subscribed[r] = true
+	}
+	for _, r := range suppressed {
+		if !subscribed[r] {
+			return fmt.Errorf("suppressed role %q is not contained in the list of roles", r)
+		}
+	}
+	return nil
+}
+
+// ValidID checks an id that a scheduler chose (reference row TV-01).
+func ValidID(id string) error {
+	switch {
+	case id == "":
+		return fmt.Errorf("ID must not be empty")
+	case len(id) > 255:
+		return fmt.Errorf("ID must not be greater than 255 characters")
+	case id == "." || id == "..":
+		return fmt.Errorf("'%s' is disallowed", id)
+	}
+	for _, c := range []byte(id) {
+		if c < 0x20 || c == 0x7f || c == '/' || c == '\\' {
+			return fmt.Errorf("'%s' contains invalid characters", id)
+		}
+	}
+	return nil
+}

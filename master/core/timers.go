@@ -1,0 +1,84 @@
+package core
+
+import (
+	"container/heap"
+	"time"
+)
+
+// timerKind says what happens when a timer fires.
+type timerKind uint8
+
+const (
+	heartbeat       timerKind = iota + 1 // id: stream
+	failover                             // id: framework
+	pingAgent                            // id: agent
+	reregister                           // id: agent, disconnected since
+	recoveredExpire                      // agents of the registry that never came back
+	offerExpire                          // id: offer
+	filterExpire                         // id: agent; a refusal ended
+	registryGC                           // forget old unreachable agents
+)
+
+// timer is something that is due at a time. It is never cancelled: whoever fires
+// it checks that id and gen still mean what they meant.
+type timer struct {
+	at   time.Time
+	kind timerKind
+	id   string
+	gen  uint64
+}
+
+// timers is a queue of timers by time.
+type timers struct{ heap timerHeap }
+
+func (t *timers) add(x timer) { heap.Push(&t.heap, x) }
+
+func (t *timers) next() (time.Time, bool) {
+	if len(t.heap) == 0 {
+		return time.Time{}, false
+	}
+	return t.heap[0].at, true
+}
+
+// pop returns one timer that is due at now.
+func (t *timers) pop(now time.Time) (timer, bool) {
+	if len(t.heap) == 0 || t.heap[0].at.After(now) {
+		return timer{}, false
+	}
+	return heap.Pop(&t.heap).(timer), true
+}
+
+type timerHeap []timer
+
+func (h timerHeap) Len() int           { return len(h) }
+func (h timerHeap) Less(i, j int) bool { return h[i].at.Before(h[j].at) }
+func (h timerHeap) Swap(i, j int)      { h[i], h[j] = h[j], h[i] }
+func (h *timerHeap) Push(x any)        { *h = append(*h, x.(timer)) }
+func (h *timerHeap) Pop() any {
+	last := len(*h) - 1
+	x := (*h)[last]
+	*h = (*h)[:last]
+	return x
+}
+
+// fire does what a timer is for.
+func (s *State) fire(t timer) {
+	switch t.kind {
+	case heartbeat:
+		s.heartbeat(StreamID(t.id))
+	case failover:
+		s.failoverExpired(t.id, t.gen)
+	case pingAgent:
+		s.pingExpired(t.id, t.gen)
+	case reregister:
+		s.reregisterExpired(t.id, t.gen)
+	case recoveredExpire:
+		s.recoveredExpired()
+	case offerExpire:
+		s.offerExpired(t.id)
+	case filterExpire:
+		s.filterExpired(t.id)
+	case registryGC:
+		s.pruneRegistry()
+	}
+}

@@ -1,0 +1,214 @@
+package core
+
+import (
+	"time"
+
+	"github.com/mesos/mesos-go/api/v1/lib"
+	"github.com/mesos/mesos-go/api/v1/lib/master"
+
+	"github.com/tombolo-project/tombolo/offers"
+)
+
+// View is a picture of the state at one moment. It is never changed once made, so
+// any number of readers may hold it while the master goes on.
+type View struct {
+	Version     uint64
+	At          time.Time
+	Master      mesos.MasterInfo
+	Frameworks  []*FrameworkView // by id
+	Completed   []*FrameworkView // oldest first
+	Agents      []*AgentView     // by id
+	Recovered   []mesos.AgentInfo
+	Unreachable int // agents
+	Gone        int // agents
+	Weights     []mesos.WeightInfo
+	Counters    Counters
+}
+
+// FrameworkView is one framework in a View.
+type FrameworkView struct {
+	Info         mesos.FrameworkInfo
+	Active       bool
+	Connected    bool
+	Recovered    bool
+	Registered   time.Time
+	Reregistered time.Time // zero if it never came back
+	Unregistered time.Time // zero while it lives
+	Suppressed   []string  // roles
+	Tasks        []*mesos.Task
+	Unreachable  []*mesos.Task
+	Completed    []*mesos.Task
+	Executors    []ExecutorView
+	Offers       []*mesos.Offer
+	Used         offers.Resources // by tasks and executors
+	Offered      offers.Resources
+	Counters     FrameworkCounters
+}
+
+// ID is the framework's id.
+func (f *FrameworkView) ID() string { return f.Info.GetID().GetValue() }
+
+// Roles are the roles the framework is subscribed with.
+func (f *FrameworkView) Roles() []string { return rolesOf(&f.Info) }
+
+// ExecutorView is one executor in a View.
+type ExecutorView struct {
+	Info    mesos.ExecutorInfo
+	AgentID string
+}
+
+// AgentView is one registered agent in a View.
+type AgentView struct {
+	Info         mesos.AgentInfo
+	PID          string // UPID
+	Version      string
+	Capabilities []mesos.AgentInfo_Capability
+	Connected    bool
+	Registered   time.Time
+	Reregistered time.Time // zero if it never came back
+	Total        offers.Resources
+	Used         offers.Resources
+	Offered      offers.Resources
+}
+
+// ID is the agent's id.
+func (a *AgentView) ID() string { return a.Info.GetID().GetValue() }
+
+// View takes a picture of the state. It costs little for what has not changed
+// since the last one.
+func (s *State) View() *View {
+	v := &View{
+		Version:     s.version,
+		At:          s.now,
+		Master:      s.cfg.Master,
+		Completed:   s.completed[:len(s.completed):len(s.completed)],
+		Unreachable: len(s.unreachable),
+		Gone:        len(s.gone),
+		Weights:     s.weightInfos(),
+		Counters:    s.counts.clone(),
+	}
+	for _, f := range s.sortedFrameworks() {
+		v.Frameworks = append(v.Frameworks, s.frameworkView(f))
+	}
+	for _, a := range s.sortedAgents() {
+		v.Agents = append(v.Agents, s.agentView(a))
+	}
+	for _, id := range sortedKeys(s.recovered) {
+		v.Recovered = append(v.Recovered, s.recovered[id])
+	}
+	return v
+}
+
+// Explain says why a framework is offered nothing of which agent (design D12).
+func (s *State) Explain(framework string) ([]offers.Reason, bool) {
+	if s.frameworks[framework] == nil {
+		return nil, false
+	}
+	return s.ledger.Explain(framework), true
+}
+
+// touch notes that a framework and an agent, either of which may be nil, look different now.
+func (s *State) touch(f *framework, a *agent) {
+	if f != nil {
+		f.view = nil
+	}
+	if a != nil {
+		a.view = nil
+	}
+	s.changed()
+}
+
+func (s *State) sortedFrameworks() []*framework {
+	list := make([]*framework, 0, len(s.frameworks))
+	for _, id := range sortedKeys(s.frameworks) {
+		list = append(list, s.frameworks[id])
+	}
+	return list
+}
+
+func (s *State) frameworkView(f *framework) *FrameworkView {
+	if f.view != nil {
+		return f.view
+	}
+	v := &FrameworkView{
+		Info: f.info, Active: f.active, Connected: f.connected, Recovered: f.recovered,
+		Registered: f.registered, Reregistered: f.reregistered,
+		Suppressed:  sortedKeys(f.suppressed),
+		Unreachable: f.unreachable.all(), Completed: f.completed.all(),
+		Used:     f.used,
+		Counters: f.counts.clone(),
+	}
+	for _, t := range sortedTasks(f.tasks) {
+		v.Tasks = append(v.Tasks, t.info)
+	}
+	for _, agent := range sortedKeys(f.executors) {
+		for _, id := range sortedKeys(f.executors[agent]) {
+			v.Executors = append(v.Executors, ExecutorView{Info: f.executors[agent][id].info, AgentID: agent})
+		}
+	}
+	for _, o := range sortedOffers(f.offers) {
+		v.Offers = append(v.Offers, o.message)
+		v.Offered = v.Offered.Plus(o.resources)
+	}
+	f.view = v
+	return v
+}
+
+func (s *State) agentView(a *agent) *AgentView {
+	if a.view != nil {
+		return a.view
+	}
+	v := &AgentView{
+		Info: a.info, PID: a.pid, Version: a.version, Capabilities: a.capabilities, Connected: a.connected,
+		Registered: a.registered, Reregistered: a.reregistered, Total: a.total, Offered: a.offered,
+	}
+	for _, framework := range sortedKeys(a.used) {
+		v.Used = v.Used.Plus(a.used[framework])
+	}
+	a.view = v
+	return v
+}
+
+// AgentMessage is an agent as the operator API shows it (reference row OP1-09).
+func AgentMessage(a *AgentView) *master.Response_GetAgents_Agent {
+	deactivated := false
+	m := &master.Response_GetAgents_Agent{
+		AgentInfo: a.Info, Active: a.Connected, Deactivated: &deactivated, Version: a.Version, PID: &a.PID,
+		RegisteredTime:     timeInfo(a.Registered),
+		TotalResources:     a.Total.Mesos(),
+		AllocatedResources: a.Used.Mesos(),
+		OfferedResources:   a.Offered.Mesos(),
+		Capabilities:       a.Capabilities,
+	}
+	if !a.Reregistered.IsZero() {
+		m.ReregisteredTime = timeInfo(a.Reregistered)
+	}
+	return m
+}
+
+func (s *State) frameworkMessage(f *framework) master.Response_GetFrameworks_Framework {
+	return FrameworkMessage(s.frameworkView(f))
+}
+
+// FrameworkMessage is a framework as the operator API shows it (reference row OP1-10).
+func FrameworkMessage(f *FrameworkView) master.Response_GetFrameworks_Framework {
+	m := master.Response_GetFrameworks_Framework{
+		FrameworkInfo: f.Info, Active: f.Active, Connected: f.Connected, Recovered: f.Recovered,
+		RegisteredTime: timeInfo(f.Registered), ReregisteredTime: timeInfo(f.Registered),
+		UnregisteredTime:   &mesos.TimeInfo{},
+		AllocatedResources: f.Used.Plus(f.Offered).Mesos(),
+		OfferedResources:   f.Offered.Mesos(),
+	}
+	if !f.Reregistered.IsZero() {
+		m.ReregisteredTime = timeInfo(f.Reregistered)
+	}
+	if !f.Unregistered.IsZero() {
+		m.UnregisteredTime = timeInfo(f.Unregistered)
+	}
+	for _, o := range f.Offers {
+		m.Offers = append(m.Offers, *o)
+	}
+	return m
+}
+
+func timeInfo(t time.Time) *mesos.TimeInfo { return &mesos.TimeInfo{Nanoseconds: t.UnixNano()} }

@@ -1,0 +1,92 @@
+package core
+
+import (
+	"fmt"
+
+	"github.com/mesos/mesos-go/api/v1/lib"
+)
+
+// weightReply is an operator who waits until weights are durable.
+type weightReply struct{ request RequestID }
+
+// updateWeights answers a change of weights (reference rows OP1-15, ALC-06): it is
+// checked as a whole, made durable, then applied.
+func (s *State) updateWeights(e WeightsUpdated) {
+	for _, w := range e.Weights {
+		if err := ValidRole(w.GetRole()); err != nil {
+			s.reply(e.Request, 400, "Failed to validate update weights request: Invalid role '%s': %s", w.GetRole(), err)
+			return
+		}
+		if !s.allowedRole(w.GetRole()) {
+			s.reply(e.Request, 400, "Failed to validate update weights request: role '%s' is not in the master's --roles", w.GetRole())
+			return
+		}
+		if !(w.Weight > 0) {
+			s.reply(e.Request, 400, "Failed to validate update weights request for role '%s': Invalid weight '%g': Weights must be positive", w.GetRole(), w.Weight)
+			return
+		}
+	}
+	if len(e.Weights) == 0 {
+		s.reply(e.Request, 200, "")
+		return
+	}
+	token := s.write(RegistryChange{Kind: SetWeights, Weights: e.Weights}, &admission{then: s.weightsWritten})
+	s.weightReplies[token] = weightReply{request: e.Request}
+}
+
+// weightsWritten applies weights that are durable now. As in Mesos, outstanding
+// offers of the roles concerned are rescinded so that the new order shows at once.
+func (s *State) weightsWritten(c RegistryChange, _ *admission) {
+	roles := map[string]bool{}
+	for _, w := range c.Weights {
+		s.setWeight(w.GetRole(), w.Weight)
+		roles[w.GetRole()] = true
+	}
+	s.rescindFor(roles)
+	s.allocateAll()
+	if r, ok := s.weightReplies[c.Token]; ok {
+		delete(s.weightReplies, c.Token)
+		s.reply(r.request, 200, "")
+	}
+}
+
+// rescindFor rescinds all offers if a role that has frameworks got another weight.
+func (s *State) rescindFor(roles map[string]bool) {
+	used := false
+	for _, f := range s.frameworks {
+		for _, r := range f.roles() {
+			used = used || roles[r]
+		}
+	}
+	if !used {
+		return
+	}
+	for _, o := range sortedOffers(s.offers) {
+		s.rescind(o)
+	}
+}
+
+func (s *State) setWeight(role string, weight float64) {
+	if err := s.ledger.SetWeight(role, weight); err != nil {
+		panic(fmt.Sprintf("core: weight of role %s: %v", role, err))
+	}
+	s.weights[role] = weight
+}
+
+// weight returns a role's weight, 1 unless set.
+func (s *State) weight(role string) float64 {
+	if w, ok := s.weights[role]; ok {
+		return w
+	}
+	return 1
+}
+
+// weightInfos lists the weights that were set.
+func (s *State) weightInfos() []mesos.WeightInfo {
+	var list []mesos.WeightInfo
+	for _, role := range sortedKeys(s.weights) {
+		role := role
+		list = append(list, mesos.WeightInfo{Role: &role, Weight: s.weights[role]})
+	}
+	return list
+}
