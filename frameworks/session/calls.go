@@ -59,6 +59,23 @@ func (s *Session) Kill(task mesos.TaskID, agent *mesos.AgentID, grace *time.Dura
 	s.call(&scheduler.Call{Type: scheduler.Call_KILL, Kill: kill})
 }
 
+// Acknowledge tells the agent that an update has been taken in; for updates that
+// Handler.Update answered with ErrLater. One without a uuid wants no answer
+// (reference row EV-06). After a broken link the agent sends the update again.
+func (s *Session) Acknowledge(status mesos.TaskStatus) {
+	if len(status.UUID) == 0 || status.AgentID == nil {
+		return
+	}
+	s.call(&scheduler.Call{
+		Type: scheduler.Call_ACKNOWLEDGE,
+		Acknowledge: &scheduler.Call_Acknowledge{
+			AgentID: *status.AgentID,
+			TaskID:  status.TaskID,
+			UUID:    status.UUID,
+		},
+	})
+}
+
 // Reconcile asks for the present status of tasks, or of all for none.
 func (s *Session) Reconcile(tasks []scheduler.Call_Reconcile_Task) {
 	s.call(&scheduler.Call{Type: scheduler.Call_RECONCILE, Reconcile: &scheduler.Call_Reconcile{Tasks: tasks}})

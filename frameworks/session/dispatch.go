@@ -101,21 +101,15 @@ func (s *Session) update(status mesos.TaskStatus, r *reconciler) {
 	if Terminal(status.GetState()) {
 		s.forgetKill(status.GetTaskID().Value)
 	}
-	if err := s.config.Handler.Update(status); err != nil {
+	err := s.config.Handler.Update(status)
+	if errors.Is(err, ErrLater) {
+		return
+	}
+	if err != nil {
 		s.log.Error("status update not taken in; it will come again", "task_id", status.GetTaskID().Value, "state", status.GetState().String(), "error", err)
 		return
 	}
-	if len(status.GetUUID()) == 0 { // reference row EV-06
-		return
-	}
-	s.call(&scheduler.Call{
-		Type: scheduler.Call_ACKNOWLEDGE,
-		Acknowledge: &scheduler.Call_Acknowledge{
-			AgentID: *status.GetAgentID(),
-			TaskID:  status.GetTaskID(),
-			UUID:    status.GetUUID(),
-		},
-	})
+	s.Acknowledge(status)
 }
 
 // Terminal tells whether a task in this state has ended for good (reference

@@ -54,7 +54,8 @@ type Handler interface {
 	// Rescind takes an offer back.
 	Rescind(id mesos.OfferID)
 	// Update brings a task's status. Once it returns nil the update, where it
-	// asks for that, is acknowledged; an error leaves it to be sent again.
+	// asks for that, is acknowledged; an error leaves it to be sent again. One
+	// that wraps ErrLater means that the framework itself calls Acknowledge.
 	Update(status mesos.TaskStatus) error
 	// Message brings an executor's bytes.
 	Message(agent mesos.AgentID, executor mesos.ExecutorID, data []byte)
@@ -104,6 +105,10 @@ type stream struct {
 // ErrTerminal is wrapped by the error of Run when the master refused the
 // framework for good.
 var ErrTerminal = errors.New("the master ended the framework's subscription")
+
+// ErrLater is what Handler.Update returns for an update that the framework still
+// has to write down somewhere; it calls Session.Acknowledge when that is done.
+var ErrLater = errors.New("the framework acknowledges the update later")
 
 // New checks config and returns a Session that does nothing before Run.
 func New(config Config) (*Session, error) {

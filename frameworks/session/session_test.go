@@ -3,6 +3,7 @@ package session
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
@@ -110,6 +111,7 @@ func (m *fakeMaster) await(t *testing.T, kind scheduler.Call_Type) *scheduler.Ca
 type recorder struct {
 	events  chan string
 	refuse  bool // updates are not taken in
+	later   bool // updates are taken in later
 	session *Session
 }
 
@@ -122,6 +124,9 @@ func (r *recorder) Offers(o []mesos.Offer) {
 func (r *recorder) Rescind(id mesos.OfferID) { r.events <- "rescind " + id.Value }
 func (r *recorder) Update(s mesos.TaskStatus) error {
 	r.events <- "update " + s.TaskID.Value
+	if r.later {
+		return fmt.Errorf("in a moment: %w", ErrLater)
+	}
 	if r.refuse {
 		return errors.New("the disk is full")
 	}
@@ -233,6 +238,29 @@ func TestAnUpdateNotTakenInIsNotAcknowledged(t *testing.T) {
 		if call.GetType() == scheduler.Call_SUPPRESS {
 			break
 		}
+	}
+}
+
+func TestAnUpdateTakenInLaterIsAcknowledgedLater(t *testing.T) {
+	m := newFakeMaster(t)
+	r, s, _ := run(t, m)
+	r.await(t, "subscribed F1")
+	r.later = true
+	event := update("T1", mesos.TASK_RUNNING)
+	m.send(event)
+	r.await(t, "update T1")
+	s.Suppress() // comes after where an early acknowledgement would be
+	for call := range m.calls {
+		if call.GetType() == scheduler.Call_ACKNOWLEDGE {
+			t.Fatal("acknowledged at once")
+		}
+		if call.GetType() == scheduler.Call_SUPPRESS {
+			break
+		}
+	}
+	s.Acknowledge(event.GetUpdate().GetStatus())
+	if got := m.await(t, scheduler.Call_ACKNOWLEDGE).GetAcknowledge(); got.TaskID.Value != "T1" {
+		t.Errorf("acknowledges %v", got)
 	}
 }
 
