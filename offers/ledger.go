@@ -1,0 +1,151 @@
+package offers
+
+import (
+	"fmt"
+	"math"
+	"time"
+)
+
+// Charge books resources of an agent, each allocated to a role (Resources.Allocate), to a framework: the tasks and
+// executors that an agent registers with, or what an operation turned booked resources into. The framework need not have
+// subscribed yet; the agent must be known. More than is free may be booked: then nothing of it is offered (SEM-07).
+func (s *State) Charge(framework, agent string, allocated Resources) error {
+	a, byRole, err := s.split(agent, allocated)
+	if err != nil {
+		return fmt.Errorf("charge framework %s: %w", framework, err)
+	}
+	for _, role := range sortedKeys(byRole) {
+		s.book(a, s.clientFor(s.frameworkFor(framework), role), byRole[role])
+	}
+	return nil
+}
+
+// Release gives back resources that were booked by Charge or Apply: a task ended, an offer was rescinded. What is not
+// booked can't be given back: then nothing happens and the error says so.
+func (s *State) Release(framework, agent string, allocated Resources) error {
+	a, byRole, err := s.split(agent, allocated)
+	if err != nil {
+		return fmt.Errorf("release from framework %s: %w", framework, err)
+	}
+	f := s.frameworks[framework]
+	if f == nil {
+		return fmt.Errorf("release from framework %s: it is not known", framework)
+	}
+	for role, part := range byRole {
+		var held Resources
+		if i := a.holds(f.clients[role]); i >= 0 {
+			held = a.held[i].resources
+		}
+		if _, err := held.Minus(part); err != nil {
+			return fmt.Errorf("release from framework %s on agent %s in role %s: %w", framework, agent, role, err)
+		}
+	}
+	for _, role := range sortedKeys(byRole) {
+		s.unbook(a, f.clients[role], byRole[role])
+	}
+	return nil
+}
+
+// Refuse gives back what was left of an offer, and for the given time keeps offers that are contained in it from the
+// framework in that role (OFF-09, OFF-10). 0 sets no filter. See RefuseTimeout. The time runs from the last Advance.
+func (s *State) Refuse(framework, agent string, allocated Resources, timeout time.Duration) error {
+	if err := s.Release(framework, agent, allocated); err != nil {
+		return err
+	}
+	a, f := s.agents[agent], s.frameworks[framework]
+	if timeout <= 0 || f == nil || !f.Active {
+		return nil
+	}
+	_, byRole, err := s.split(agent, allocated)
+	if err != nil {
+		return err
+	}
+	for role, part := range byRole {
+		if c := f.clients[role]; c != nil && c.subscribed {
+			s.refuse(c, a, part.Unallocated(), s.now+int64(timeout))
+		}
+	}
+	return nil
+}
+
+// RefuseTimeout reads Filters.refuse_seconds (nil: absent) as Mesos does (OFF-09): 5 s if absent, negative or no number,
+// at most 365 days, 0 is no filter; anything else at least the allocation interval.
+func RefuseTimeout(seconds *float64, interval time.Duration) time.Duration {
+	const usual, longest = 5 * time.Second, 365 * 24 * time.Hour
+	timeout := usual
+	switch {
+	case seconds == nil:
+	case *seconds == 0:
+		return 0
+	case math.IsNaN(*seconds) || *seconds < 0 || math.IsInf(*seconds, 0):
+	case *seconds > longest.Seconds():
+		timeout = longest
+	default:
+		timeout = time.Duration(*seconds * float64(time.Second))
+	}
+	return max(timeout, interval)
+}
+
+// split finds the agent and parts the bundle by the role it is allocated to.
+func (s *State) split(id string, allocated Resources) (*agent, map[string]Resources, error) {
+	a := s.agents[id]
+	if a == nil {
+		return nil, nil, fmt.Errorf("agent %s is not known", id)
+	}
+	if role, single := allocated.Allocation(); single {
+		return a, map[string]Resources{role: allocated}, nil
+	}
+	byRole := map[string]Resources{}
+	for i := range allocated.entries {
+		role := allocated.entries[i].role
+		if role == "" {
+			return nil, nil, fmt.Errorf("%s on agent %s is not allocated to a role", allocated, id)
+		}
+		if _, done := byRole[role]; !done {
+			byRole[role] = allocated.AllocatedTo(role)
+		}
+	}
+	return a, byRole, nil
+}
+
+// book adds to what a client holds on an agent.
+func (s *State) book(a *agent, c *client, allocated Resources) {
+	s.version++
+	booked := allocated.Unallocated()
+	if i := a.holds(c); i >= 0 {
+		a.held[i].resources = a.held[i].resources.Plus(allocated)
+	} else {
+		a.held = append(a.held, holding{c, allocated})
+		c.agents++
+	}
+	if !a.over && a.free.Contains(booked) {
+		a.free = a.free.without(booked)
+	} else {
+		a.recompute()
+	}
+	c.count++
+	s.kinds.book(allocated, 1, &c.allocated)
+	c.role.book(&s.kinds, allocated, 1)
+}
+
+// unbook takes from what a client holds on an agent; the caller knows that it is there.
+func (s *State) unbook(a *agent, c *client, allocated Resources) {
+	s.version++
+	i := a.holds(c)
+	a.held[i].resources = a.held[i].resources.without(allocated)
+	if a.held[i].resources.IsZero() {
+		last := len(a.held) - 1
+		a.held[i], a.held[last] = a.held[last], holding{}
+		a.held = a.held[:last]
+		c.agents--
+	}
+	if a.over {
+		a.recompute()
+	} else {
+		a.free = a.free.Plus(allocated.Unallocated())
+	}
+	a.grown()
+	s.kinds.book(allocated, -1, &c.allocated)
+	c.role.book(&s.kinds, allocated, -1)
+	s.dropIfIdle(c)
+}

@@ -1,0 +1,159 @@
+package offers
+
+import (
+	"slices"
+	"sort"
+)
+
+// order is who goes first, as a round sees it: the sorted tree of contenders, one per role that has a client which wants
+// offers, and in each role the sorted clients. It starts from the ledger and then follows the round's own grants.
+type order struct {
+	state *State
+	root  *contender
+	seats []seat // by client.index; of the clients that want offers
+}
+
+// standing is what contenders and clients are sorted by: share, then number of bookings ever, then name (ALC-04).
+type standing struct {
+	share     float64 // dominant share divided by weight (ALC-03)
+	count     uint64
+	name      string
+	weight    float64
+	allocated vector
+}
+
+func (a *standing) before(b *standing) bool {
+	if a.share != b.share {
+		return a.share < b.share
+	}
+	if a.count != b.count {
+		return a.count < b.count
+	}
+	return a.name < b.name
+}
+
+// contender is a role that competes with its siblings. A role with clients and with contenders below it competes among
+// those below through a leaf of its own, named "." (ALC-05).
+type contender struct {
+	standing
+	parent  *contender
+	below   []*contender // sorted; empty for a leaf
+	clients []int32      // of a leaf: indexes of seats, sorted
+}
+
+// seat is a client's standing among the clients of its role.
+type seat struct {
+	standing
+	leaf *contender
+}
+
+// newOrder sorts everything that wants offers. Its cost is that of these clients and their roles, no others.
+func newOrder(s *State) *order {
+	o := &order{state: s, root: &contender{}, seats: make([]seat, len(s.clients))}
+	for _, child := range s.root.children {
+		if c := o.build(child); c != nil {
+			c.parent = o.root
+			o.root.below = append(o.root.below, c)
+		}
+	}
+	o.root.sort()
+	return o
+}
+
+// build makes the contender of a role, or nil if nobody in it or below it wants offers.
+func (o *order) build(r *role) *contender {
+	var below []*contender
+	for _, child := range r.children {
+		if c := o.build(child); c != nil {
+			below = append(below, c)
+		}
+	}
+	clients := o.seat(r)
+	if len(below) == 0 && len(clients) == 0 {
+		return nil
+	}
+	c := &contender{standing: o.standing(r.path, o.state.weightOf(r.path), r.all, r.allCount), below: below}
+	leaf := c
+	if len(below) > 0 && len(clients) > 0 {
+		leaf = &contender{standing: o.standing(r.path+"/.", 1, r.own, r.ownCount)}
+		c.below = append(c.below, leaf)
+	}
+	leaf.clients = clients
+	for _, i := range clients {
+		o.seats[i].leaf = leaf
+	}
+	for _, b := range c.below {
+		b.parent = c
+	}
+	c.sort()
+	return c
+}
+
+// seat sorts the clients of a role that want offers.
+func (o *order) seat(r *role) []int32 {
+	var clients []int32
+	for _, c := range r.clients {
+		if o.state.open.has(c.index) {
+			o.seats[c.index].standing = o.standing(c.framework.ID, 1, c.allocated, c.count)
+			clients = append(clients, int32(c.index))
+		}
+	}
+	slices.SortFunc(clients, func(a, b int32) int {
+		if o.seats[a].before(&o.seats[b].standing) {
+			return -1
+		}
+		return 1
+	})
+	return clients
+}
+
+func (o *order) standing(name string, weight float64, allocated vector, count uint64) standing {
+	share := o.state.kinds.share(allocated, o.state.total) / weight
+	return standing{share: share, count: count, name: name, weight: weight, allocated: allocated}
+}
+
+func (c *contender) sort() {
+	slices.SortFunc(c.below, func(a, b *contender) int {
+		if a.before(&b.standing) {
+			return -1
+		}
+		return 1
+	})
+}
+
+// granted moves a client, its role and the roles above to their new places after a grant.
+func (o *order) granted(client int, resources Resources) {
+	s := &o.seats[client]
+	clients := s.leaf.clients
+	at := sort.Search(len(clients), func(i int) bool { return !o.seats[clients[i]].before(&s.standing) })
+	o.charge(&s.standing, resources)
+	reposition(clients, at, func(a, b int32) bool { return o.seats[a].before(&o.seats[b].standing) })
+	for c := s.leaf; c.parent != nil; c = c.parent {
+		siblings := c.parent.below
+		at := sort.Search(len(siblings), func(i int) bool { return !siblings[i].before(&c.standing) })
+		o.charge(&c.standing, resources)
+		reposition(siblings, at, func(a, b *contender) bool { return a.before(&b.standing) })
+	}
+}
+
+// charge works on a copy of the vector: the one it starts with is the ledger's.
+func (o *order) charge(s *standing, resources Resources) {
+	s.allocated = slices.Clone(s.allocated)
+	o.state.kinds.book(resources, 1, &s.allocated)
+	s.count++
+	s.share = o.state.kinds.share(s.allocated, o.state.total) / s.weight
+}
+
+// reposition moves list[at] to where it belongs; the others are sorted.
+func reposition[T any](list []T, at int, before func(a, b T) bool) {
+	item := list[at]
+	if right := list[at+1:]; len(right) > 0 && before(right[0], item) {
+		n := sort.Search(len(right), func(i int) bool { return before(item, right[i]) })
+		copy(list[at:], right[:n])
+		list[at+n] = item
+		return
+	}
+	n := sort.Search(at, func(i int) bool { return before(item, list[i]) })
+	copy(list[n+1:at+1], list[n:at])
+	list[n] = item
+}
