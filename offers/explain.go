@@ -29,6 +29,7 @@ const (
 	WhyRefused        Why = "refused"          // the framework refused it, for a time that has not ended
 	WhyBehind         Why = "behind"           // somebody else is entitled first
 	WhyNext           Why = "next"             // it will be offered in the next round
+	WhyStanding       Why = "standing"         // no reason by itself: where role and framework stand by DRF
 )
 
 // Reason says why a framework is offered nothing of an agent (Agent empty: of any) in a role (Role empty: in any).
@@ -38,27 +39,11 @@ type Reason struct {
 	Sentence    string // complete, for people
 }
 
-// Place is where a framework stands in a role, and the role among its siblings.
-type Place struct {
-	Role      string
-	Share     float64 // the role's dominant share
-	Weight    float64
-	RoleFirst string // the role that is served first now, of all; "" if no one wants offers
-	Framework string // the framework that is served first in this role; "" if none in it wants offers
-	Sentence  string
-}
-
-// Explanation is the answer to Explain.
-type Explanation struct {
-	Framework string
-	Places    []Place  // one per subscribed role
-	Reasons   []Reason // general ones first, then per role and agent, by name
-}
-
-// Explain says why the framework is offered nothing, per role and agent, and who goes first. It asks the very rules that
-// Allocate follows, changes nothing, and costs about a round.
-func (s *State) Explain(id string) Explanation {
-	e := &explainer{State: s, out: Explanation{Framework: id}}
+// Explain says why the framework is offered nothing: general reasons first, then per role where it stands by DRF and who
+// goes first, then one reason per agent, by name. It asks the very rules that Allocate follows, changes nothing, and costs
+// about a round. Summarize makes it short.
+func (s *State) Explain(id string) []Reason {
+	e := &explainer{State: s}
 	f := s.frameworks[id]
 	switch {
 	case f == nil || !f.known:
@@ -86,22 +71,18 @@ func (s *State) Explain(id string) Explanation {
 	return e.out
 }
 
-// Sentences is the explanation in sum: the general reasons and places, then one sentence per kind of reason with the number
-// of agents and an example.
-func (e Explanation) Sentences() []string {
-	var out []string
+// Summarize shortens what Explain says: one sentence per role and kind of reason, with an example and the number of others.
+func Summarize(reasons []Reason) []string {
 	type group struct {
 		role string
 		why  Why
 	}
 	count := map[group]int{}
-	for _, r := range e.Reasons {
+	for _, r := range reasons {
 		count[group{r.Role, r.Why}]++
 	}
-	for _, p := range e.Places {
-		out = append(out, p.Sentence)
-	}
-	for _, r := range e.Reasons {
+	var out []string
+	for _, r := range reasons {
 		key := group{r.Role, r.Why}
 		n := count[key]
 		if n == 0 {
@@ -110,7 +91,7 @@ func (e Explanation) Sentences() []string {
 		count[key] = 0
 		sentence := r.Sentence
 		if n > 1 {
-			sentence += fmt.Sprintf(" The same (%s) holds for %d more.", r.Why, n-1)
+			sentence += fmt.Sprintf(" The same (%s) holds for %d more agents.", r.Why, n-1)
 		}
 		out = append(out, sentence)
 	}
@@ -122,14 +103,14 @@ type explainer struct {
 	*State
 	order *order
 	first map[string]Grant // by agent: what the next round would grant; to this framework if it gets any of it
-	out   Explanation
+	out   []Reason
 }
 
-func (e *explainer) say(r Reason) { e.out.Reasons = append(e.out.Reasons, r) }
+func (e *explainer) say(r Reason) { e.out = append(e.out, r) }
 
 func (e *explainer) role(c *client) {
 	path := c.role.path
-	e.out.Places = append(e.out.Places, e.place(c))
+	e.say(Reason{Role: path, Why: WhyStanding, Sentence: e.standing(c)})
 	if c.suppressed {
 		e.say(Reason{Role: path, Why: WhySuppressed, Sentence: fmt.Sprintf(
 			"Role %q: the framework has suppressed offers; it must REVIVE to get any.", path)})
@@ -146,36 +127,23 @@ func (e *explainer) role(c *client) {
 	}
 }
 
-// place says where the client's role and the client stand by DRF.
-func (e *explainer) place(c *client) Place {
-	p := Place{Role: c.role.path, Share: e.kinds.share(c.role.all, e.total), Weight: e.weightOf(c.role.path)}
+// standing says where the client's role and the client stand by DRF.
+func (e *explainer) standing(c *client) string {
+	sentence := fmt.Sprintf("Role %q has a dominant share of %.1f %% (weight %g)", c.role.path,
+		100*e.kinds.share(c.role.all, e.total), e.weightOf(c.role.path))
 	top := e.order.root
 	for len(top.below) > 0 {
 		top = top.below[0]
 	}
-	if len(top.clients) > 0 {
-		p.RoleFirst = e.clients[top.clients[0]].role.path
+	if len(top.clients) == 0 {
+		return sentence + "; nobody takes offers."
 	}
-	var mine []int32
-	for i, other := range e.clients {
-		if other != nil && other.role == c.role && e.open.has(i) {
-			mine = e.order.seats[i].leaf.clients
-			break
-		}
+	sentence += fmt.Sprintf("; role %q is served first", e.clients[top.clients[0]].role.path)
+	if leaf := e.order.seats[c.index].leaf; leaf != nil {
+		sentence += fmt.Sprintf("; the framework is number %d of %d in its role",
+			slices.Index(leaf.clients, int32(c.index))+1, len(leaf.clients))
 	}
-	at := slices.Index(mine, int32(c.index))
-	if len(mine) > 0 {
-		p.Framework = e.clients[mine[0]].framework.ID
-	}
-	p.Sentence = fmt.Sprintf("Role %q has a dominant share of %.1f %% (weight %g)", p.Role, 100*p.Share, p.Weight)
-	if p.RoleFirst != "" {
-		p.Sentence += fmt.Sprintf("; role %q is served first", p.RoleFirst)
-	}
-	if at >= 0 {
-		p.Sentence += fmt.Sprintf("; the framework is number %d of %d in its role", at+1, len(mine))
-	}
-	p.Sentence += "."
-	return p
+	return sentence + "."
 }
 
 // because is the reason for one agent, as the end of a sentence.
