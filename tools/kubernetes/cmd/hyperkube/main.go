@@ -1,10 +1,12 @@
 // Command hyperkube is the Kubernetes control plane and kubectl in one binary, so
-// that they are linked once. The first argument names the component to be.
+// that they are linked once. The name it is called by (a link) or else the first
+// argument names the component to be.
 package main
 
 import (
 	"fmt"
 	"os"
+	"path/filepath"
 
 	"github.com/spf13/cobra"
 	"go.etcd.io/etcd/server/v3/etcdmain"
@@ -19,12 +21,14 @@ import (
 )
 
 func main() {
-	if len(os.Args) < 2 {
-		fmt.Fprintln(os.Stderr, "usage: hyperkube etcd|kube-apiserver|kube-controller-manager|kube-scheduler|kubectl [flags]")
-		os.Exit(2)
+	if filepath.Base(os.Args[0]) == "hyperkube" {
+		if len(os.Args) < 2 {
+			fmt.Fprintln(os.Stderr, "usage: hyperkube etcd|kube-apiserver|kube-controller-manager|kube-scheduler|kubectl [flags]")
+			os.Exit(2)
+		}
+		os.Args = os.Args[1:]
 	}
-	component := os.Args[1]
-	os.Args = os.Args[1:]
+	component := filepath.Base(os.Args[0])
 	var command *cobra.Command
 	switch component {
 	case "etcd":

@@ -1,0 +1,81 @@
+# Everything here runs as root on Debian 12 or Ubuntu, with Go 1.26, git and make.
+# `make help` lists the targets.
+
+SHELL := /bin/bash
+GO    ?= go
+
+# One set of flags for everything, so that nothing is compiled twice.
+export CGO_ENABLED := 0
+export GOFLAGS     := -trimpath -buildvcs=false
+export GOTOOLCHAIN ?= auto
+
+VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+LDFLAGS := -s -w -X main.version=$(VERSION)
+
+KUBERNETES_LDFLAGS := -s -w -X k8s.io/component-base/version.gitVersion=v1.35.4 \
+	-X k8s.io/component-base/version.gitMajor=1 -X k8s.io/component-base/version.gitMinor=35 \
+	-X k8s.io/component-base/version.gitTreeState=clean
+CONTAINERD := github.com/containerd/containerd/v2
+CNI        := github.com/containernetworking/plugins/plugins
+
+TOOLS := bin/tools
+# The Debian packages that running and testing need, each with a file that shows it is there.
+#   iproute2 nftables   what pods' host ports, masquerading and a curious user need
+#   gcc libseccomp-dev  to build runc
+#   busybox-static      the image "busybox"
+#   python3 python3-pip python3-venv   frameworks in Python that the tests run against the master
+PACKAGES := iproute2 nftables gcc libc6-dev libseccomp-dev busybox-static util-linux python3 python3-venv curl
+
+.PHONY: help
+help: ## list the targets
+	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: deps
+deps: ## install the Debian packages that are missing
+	@missing=""; for p in $(PACKAGES); do \
+		dpkg-query -W -f='$${Status}' $$p 2>/dev/null | grep -q '^install ok installed' || missing="$$missing $$p"; done; \
+	if [ -n "$$missing" ]; then \
+		[ "$$(id -u)" = 0 ] || { echo "make deps: these packages are missing and only root can install them:$$missing" >&2; exit 1; }; \
+		echo "installing$$missing"; \
+		export DEBIAN_FRONTEND=noninteractive; \
+		apt-get update -q && apt-get install -y -q --no-install-recommends $$missing; \
+	fi
+
+# go build is incremental by itself: these always ask it.
+.PHONY: build
+build: ## bin/tombolo and bin/tombolo-executor
+	$(GO) build -ldflags "$(LDFLAGS)" -o bin/ ./cmd/tombolo ./cmd/tombolo-executor
+
+# What we run but do not link: built once, again when its module or program changes.
+.PHONY: tools
+tools: $(TOOLS)/.kubernetes $(TOOLS)/.runtime $(TOOLS)/.images ## bin/tools: Kubernetes, containerd, runc, CNI, images (10 minutes when cold)
+
+$(TOOLS)/.kubernetes: tools/kubernetes/go.mod tools/kubernetes/go.sum $(wildcard tools/kubernetes/cmd/hyperkube/*.go) | deps
+	@mkdir -p $(TOOLS)
+	@echo "building the Kubernetes control plane (8 minutes on two cores when cold)"
+	cd tools/kubernetes && $(GO) build -ldflags "$(KUBERNETES_LDFLAGS)" -o $(CURDIR)/$(TOOLS)/hyperkube ./cmd/hyperkube
+	for c in kubectl etcd kube-apiserver kube-controller-manager kube-scheduler; do ln -sf hyperkube $(TOOLS)/$$c || exit 1; done
+	@touch $@
+
+$(TOOLS)/.runtime: tools/runtime/go.mod tools/runtime/go.sum | deps
+	@mkdir -p $(TOOLS)/cni
+	@echo "building containerd, runc and the CNI plugins (2 minutes on two cores when cold)"
+	cd tools/runtime && $(GO) build -ldflags "-s -w -X $(CONTAINERD)/version.Version=v2.4.2" -o $(CURDIR)/$(TOOLS)/ \
+		$(CONTAINERD)/cmd/containerd $(CONTAINERD)/cmd/containerd-shim-runc-v2
+	cd tools/runtime && CGO_ENABLED=1 $(GO) build -tags seccomp -ldflags "-s -w" -o $(CURDIR)/$(TOOLS)/ github.com/opencontainers/runc
+	cd tools/runtime && $(GO) build -ldflags "-s -w" -o $(CURDIR)/$(TOOLS)/cni/ \
+		$(CNI)/main/bridge $(CNI)/main/loopback $(CNI)/ipam/host-local $(CNI)/meta/portmap
+	@touch $@
+
+$(TOOLS)/.images: $(wildcard tools/images/*/*.go) | deps
+	@mkdir -p $(TOOLS)/images
+	$(GO) build -ldflags "-s -w" -o $(TOOLS)/images/ ./tools/images/...
+	install -m 0755 "$$(PATH=$$PATH:/bin:/usr/bin command -v busybox)" $(TOOLS)/images/busybox
+	@touch $@
+
+.PHONY: up down
+up: deps tools build ## start a whole datacenter on this machine; Ctrl-C stops it (UP='--detach --agents 5')
+	bin/tombolo up $(UP)
+
+down: ## stop it and leave nothing behind (DOWN=--purge removes its state too)
+	bin/tombolo down $(DOWN)
