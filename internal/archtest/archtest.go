@@ -93,7 +93,7 @@ func checkDirection(dir string, area Area, p Package) []Violation {
 func checkForbidden(dir string, bans []Forbidden, p Package) []Violation {
 	var found []Violation
 	for _, ban := range bans {
-		if len(ban.In) > 0 && !allowed(dir, ban.In) || allowed(dir, ban.Except) {
+		if len(ban.In) > 0 && !allowed(dir, ban.In) || allowed(dir, ban.Except) || ban.ExceptSuites && strings.HasSuffix(dir, "test") {
 			continue
 		}
 		seen := p.Imports

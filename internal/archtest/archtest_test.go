@@ -110,6 +110,8 @@ func TestRulesBite(t *testing.T) {
 		{"Kubernetes in the master", own("master", "k8s.io/apimachinery/pkg/util/wait"), "master imports k8s.io/apimachinery"},
 		{"Kubernetes in the agent, through others", through, "agent imports, through others, k8s.io/client-go/kubernetes"},
 		{"CRI outside the pod executor", own("bridge", "k8s.io/cri-api/pkg/apis/runtime/v1"), "only the pod executor drives"},
+		{"testing in a part", own("master/registry", "testing"), "master/registry imports testing"},
+		{"testing in a suite", own("master/registry/registrytest", "testing"), ""},
 		{"no comment", silent, "offers has no package comment"},
 		{"vague name", vague, `master/helpers is called "helpers"`},
 		{"cgo", withCgo, "agent/containers uses cgo"},

@@ -33,6 +33,8 @@ var Areas = []Area{
 		Why: "the master's core is a state machine fed by its owner"},
 	{Dir: "agent/core", May: []string{"mesos", "offers"}, Pure: true,
 		Why: "the agent's core is a state machine fed by its owner"},
+	{Dir: "bridge/core", May: []string{"mesos", "offers", "virtualnode"}, Pure: true,
+		Why: "the bridge's core is a state machine fed by its owner"},
 	{Dir: "virtualnode", May: []string{"mesos", "offers"}, Pure: true,
 		Why: "virtualnode maps between the two worlds and talks to neither"},
 	{Dir: "virtualnode/podapi", May: []string{"mesos"},
@@ -84,6 +86,8 @@ type Forbidden struct {
 	In []string
 	// Except lists directories that are free of it.
 	Except []string
+	// ExceptSuites frees packages whose name ends in "test": suites that several implementations share.
+	ExceptSuites bool
 	// Why is the sentence shown when the rule is broken.
 	Why string
 }
@@ -125,7 +129,7 @@ var Banned = []Forbidden{
 		Why: "etcd is the one durable store, and only what owns durable state starts it"},
 	{Path: "helm.sh/helm/v3/...", Transitive: true, Except: []string{"charts", "e2e"},
 		Why: "Helm is large; no part of the datacenter needs it at run time"},
-	{Path: "testing", Transitive: false, Except: []string{"e2e", "offers", "virtualnode/podapi", "mesos"},
+	{Path: "testing", Except: []string{"e2e"}, ExceptSuites: true,
 		Why: "testing adds its flags to a binary; suites for several implementations live in their own xxxtest packages"},
 }
 
