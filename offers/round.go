@@ -75,8 +75,10 @@ func (s *State) Allocate(seed uint64, agents ...string) Plan {
 			}
 		}
 	}
+	var named bits
 	for _, id := range agents {
-		if a := s.agents[id]; r.worthwhile(a) && !slices.Contains(candidates, a) {
+		if a := s.agents[id]; r.worthwhile(a) && !named.has(a.index) {
+			named.add(a.index)
 			candidates = append(candidates, a)
 		}
 	}

@@ -128,11 +128,11 @@ func AttributesSummary(list []mesos.Attribute) map[string]any {
 		case mesos.SCALAR:
 			out[a.Name] = a.GetScalar().GetValue()
 		case mesos.RANGES:
-			var pieces Ranges
+			var pieces []Range
 			for _, p := range a.GetRanges().GetRange() {
 				pieces = append(pieces, Range{p.Begin, p.End})
 			}
-			out[a.Name] = pieces.String()
+			out[a.Name] = rangesOf(pieces).String()
 		case mesos.TEXT:
 			out[a.Name] = a.GetText().GetValue()
 		}
