@@ -57,7 +57,10 @@ func newWorld(t *rapid.T) *world {
 	if rapid.Bool().Draw(t, "excluded") {
 		o.ExcludedFromShares = []string{"gpus", "mem"}
 	}
-	return &world{state: NewState(o), oracle: newOracle(o), now: time.Unix(1000, 0)}
+	w := &world{state: NewState(o), oracle: newOracle(o), now: time.Unix(1000, 0)}
+	w.state.Advance(w.now)
+	w.oracle.now = w.now.UnixNano()
+	return w
 }
 
 func (w *world) putAgent(t *rapid.T) {

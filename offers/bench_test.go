@@ -1,0 +1,218 @@
+package offers
+
+import (
+	"fmt"
+	"testing"
+	"time"
+)
+
+// The set-ups are those of Mesos's own allocator benchmarks (docs/reference/mesos.md, section 3.7), so that the figures can
+// be put side by side.
+
+const forever = 365 * 24 * time.Hour
+
+// benchState has agents of 24 cpus with 16 of them, and fragmented ports, in use by the first framework.
+func benchState(b *testing.B, agents, frameworks int) *State {
+	s := NewState(Options{MinAllocatable: DefaultMinAllocatable(), FilterGPUs: true})
+	s.Advance(time.Unix(1e9, 0))
+	addFrameworks(s, frameworks)
+	addAgents(b, s, agents)
+	return s
+}
+
+func addFrameworks(s *State, n int) {
+	for i := range n {
+		s.PutFramework(Framework{ID: fmt.Sprintf("framework-%05d", i), Roles: []string{"*"}, Active: true,
+			Capabilities: Capabilities{MultiRole: true, ReservationRefinement: true}})
+	}
+}
+
+func addAgents(b *testing.B, s *State, n int) {
+	total := must(b, "cpus:24;mem:4096;disk:4096;ports:[31000-32000]")
+	ports := ""
+	for i := range 16 {
+		ports += fmt.Sprintf("%d-%d,", 31000+i*60, 31000+i*60+29)
+	}
+	used := must(b, "cpus:16;mem:2014;disk:1024;ports:["+ports+"]").Allocate("*")
+	for i := range n {
+		id := fmt.Sprintf("agent-%05d", i)
+		s.PutAgent(Agent{ID: id, Total: total, Active: true})
+		if err := s.Charge("framework-00000", id, used); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+// playRound is a whole round as the master plays it.
+func playRound(b *testing.B, s *State, seed int) Plan {
+	plan := s.Allocate(uint64(seed))
+	if err := s.Apply(plan); err != nil {
+		b.Fatal(err)
+	}
+	return plan
+}
+
+func decline(b *testing.B, s *State, p Plan, timeout time.Duration) {
+	for _, g := range p.Grants {
+		if err := s.Refuse(g.Framework, g.Agent, g.Resources, timeout); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+// BenchmarkDeclineOffers: every round offers every agent to somebody who has not yet refused it, for ever; refusals pile up.
+func BenchmarkDeclineOffers(b *testing.B) {
+	for _, size := range [][2]int{{1000, 200}, {10000, 200}, {10000, 1000}} {
+		b.Run(fmt.Sprintf("%dx%d", size[0], size[1]), func(b *testing.B) {
+			s := benchState(b, size[0], size[1])
+			var declining time.Duration
+			rounds := 0
+			for b.Loop() {
+				plan := playRound(b, s, rounds)
+				if len(plan.Grants) != size[0] && rounds < size[1] {
+					b.Fatalf("%d grants", len(plan.Grants))
+				}
+				b.StopTimer()
+				start := time.Now()
+				if rounds++; rounds == size[1]-1 {
+					decline(b, s, plan, 0)
+					for i := range size[1] {
+						s.Revive(fmt.Sprintf("framework-%05d", i))
+					}
+					rounds = 0
+				} else {
+					decline(b, s, plan, forever)
+				}
+				declining += time.Since(start)
+				b.StartTimer()
+			}
+			b.ReportMetric(float64(declining.Milliseconds())/float64(b.N), "ms-declining/op")
+		})
+	}
+}
+
+// BenchmarkAllRefused: every framework has refused every agent for ever. warm is the usual round; cold is one in which
+// nothing is remembered from rounds before.
+func BenchmarkAllRefused(b *testing.B) {
+	for _, size := range [][2]int{{1000, 200}, {10000, 200}} {
+		s := benchState(b, size[0], size[1])
+		for round := range size[1] {
+			decline(b, s, playRound(b, s, round), forever)
+		}
+		for _, heat := range []string{"warm", "cold"} {
+			b.Run(fmt.Sprintf("%dx%d/%s", size[0], size[1], heat), func(b *testing.B) {
+				for b.Loop() {
+					if heat == "cold" {
+						b.StopTimer()
+						for _, a := range s.slots {
+							a.reopen()
+						}
+						b.StartTimer()
+					}
+					if plan := playRound(b, s, 1); len(plan.Grants) > 0 {
+						b.Fatalf("%d grants", len(plan.Grants))
+					}
+				}
+			})
+		}
+	}
+}
+
+// BenchmarkSuppressOffers: most frameworks are suppressed; the others are offered everything.
+func BenchmarkSuppressOffers(b *testing.B) {
+	for _, size := range [][3]int{{10000, 200, 160}, {10000, 1000, 990}} {
+		b.Run(fmt.Sprintf("%dx%d-%d", size[0], size[1], size[2]), func(b *testing.B) {
+			s := benchState(b, size[0], size[1])
+			for i := range size[2] {
+				s.Suppress(fmt.Sprintf("framework-%05d", i))
+			}
+			for b.Loop() {
+				plan := playRound(b, s, 1)
+				b.StopTimer()
+				decline(b, s, plan, 0)
+				b.StartTimer()
+			}
+		})
+	}
+}
+
+// BenchmarkAddAgents: 10,000 agents with tasks join 1,000 frameworks, and are offered.
+func BenchmarkAddAgents(b *testing.B) {
+	for b.Loop() {
+		b.StopTimer()
+		s := benchState(b, 0, 1000)
+		b.StartTimer()
+		addAgents(b, s, 10000)
+		playRound(b, s, 1)
+	}
+}
+
+// BenchmarkAddFrameworks: 1,000 frameworks join 10,000 agents.
+func BenchmarkAddFrameworks(b *testing.B) {
+	for b.Loop() {
+		b.StopTimer()
+		s := benchState(b, 10000, 1)
+		b.StartTimer()
+		addFrameworks(s, 1000)
+	}
+}
+
+// BenchmarkManyRoles: 3,000 agents, 3,000 roles with a framework each; everything is offered, then nothing changes.
+func BenchmarkManyRoles(b *testing.B) {
+	s := NewState(Options{MinAllocatable: DefaultMinAllocatable()})
+	for i := range 3000 {
+		s.PutFramework(Framework{ID: fmt.Sprintf("f%d", i), Roles: []string{fmt.Sprintf("r%d", i)}, Active: true})
+		s.PutAgent(Agent{ID: fmt.Sprintf("a%d", i), Total: must(b, "cpus:2;mem:2048;disk:2048"), Active: true})
+	}
+	b.Run("offer", func(b *testing.B) {
+		for b.Loop() {
+			plan := playRound(b, s, 1)
+			b.StopTimer()
+			decline(b, s, plan, 0)
+			b.StartTimer()
+		}
+	})
+	playRound(b, s, 1)
+	b.Run("idle", func(b *testing.B) {
+		for b.Loop() {
+			playRound(b, s, 1)
+		}
+	})
+}
+
+// BenchmarkOneTaskEnds: in a full datacenter of 10,000 agents and 200 frameworks a task ends and is offered again.
+func BenchmarkOneTaskEnds(b *testing.B) {
+	s := benchState(b, 10000, 200)
+	task := must(b, "cpus:1;mem:64").Allocate("*")
+	for _, g := range playRound(b, s, 1).Grants {
+		if err := s.Refuse(g.Framework, g.Agent, must(b, "disk:1").Allocate("*"), 0); err != nil {
+			b.Fatal(err)
+		}
+	}
+	i := 0
+	for b.Loop() {
+		i++
+		id := fmt.Sprintf("agent-%05d", i*7919%10000)
+		if err := s.Release("framework-00000", id, task); err != nil {
+			b.Fatal(err)
+		}
+		for _, g := range playRound(b, s, i).Grants {
+			if err := s.Release(g.Framework, g.Agent, g.Resources); err != nil {
+				b.Fatal(err)
+			}
+		}
+		if err := s.Charge("framework-00000", id, task); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func BenchmarkPlusMinus(b *testing.B) {
+	x, y := must(b, "cpus:24;mem:4096;disk:4096;ports:[31000-32000]"), must(b, "cpus:1;mem:64;ports:[31100-31100]")
+	for b.Loop() {
+		z, err := x.Minus(y)
+		if err != nil || z.Plus(y).IsZero() {
+			b.Fatal(err)
+		}
+	}
+}
