@@ -20,7 +20,8 @@ type Area struct {
 
 // frameworkMay is what each framework stands on.
 var frameworkMay = []string{
-	"mesos", "offers", "frameworks/session", "frameworks/store", "frameworks/owner", "frameworks/placement", "internal/loop", "internal/clock",
+	"mesos", "offers", "frameworks/session", "frameworks/store", "frameworks/owner", "frameworks/placement", "frameworks/orders",
+	"internal/loop", "internal/clock",
 }
 
 // Areas is the dependency direction of the project, lowest first. docs/architecture.md draws it.
@@ -48,11 +49,15 @@ var Areas = []Area{
 		Why: "master, agent and bridge meet on the wire only, so that each can be swapped for Mesos's own"},
 	{Dir: "executor", May: []string{"mesos", "offers", "virtualnode/podapi", "internal/loop", "internal/clock"},
 		Why: "an executor sees its agent's executor API, and the pod executor the bridge's channel"},
+	{Dir: "executor/pod/lifecycle", Pure: true,
+		Why: "a pod's lifecycle is decided from what is seen, and nothing else"},
 	{Dir: "bridge", May: []string{"mesos", "offers", "virtualnode", "frameworks/session", "internal/loop", "internal/clock"},
 		Why: "master, agent and bridge meet on the wire only, so that the bridge runs on a stock Mesos too"},
 	{Dir: "frameworks/store", May: []string{"mesos"},
 		Why: "what frameworks share belongs to none of them"},
 	{Dir: "frameworks/owner", May: []string{"mesos", "frameworks/store"},
+		Why: "what frameworks share belongs to none of them"},
+	{Dir: "frameworks/orders", May: []string{"mesos", "frameworks/session"},
 		Why: "what frameworks share belongs to none of them"},
 	{Dir: "frameworks/placement", May: []string{"mesos", "offers"}, Pure: true,
 		Why: "what frameworks share belongs to none of them"},
@@ -121,8 +126,8 @@ var Banned = []Forbidden{
 		Why: "it registers global flags that clash with Kubernetes's; the v1 packages have the vocabulary"},
 	{Path: "k8s.io/...", Transitive: true, In: []string{"mesos", "offers", "master", "agent", "frameworks", "executor/command"},
 		Why: "the datacenter lives without Kubernetes"},
-	{Path: "k8s.io/client-go/...", Transitive: true, In: []string{"executor", "virtualnode/podapi"},
-		Why: "only the bridge talks to the Kubernetes API"},
+	{Path: "k8s.io/client-go/kubernetes/...", Transitive: true, In: []string{"executor", "virtualnode/podapi"},
+		Why: "only the bridge talks to the Kubernetes API; executors use client-go's streaming alone"},
 	{Path: "k8s.io/cri-api/...", Except: []string{"executor/pod", "datacenter", "e2e"},
 		Why: "only the pod executor drives the container runtime"},
 	{Path: "go.etcd.io/etcd/server/v3/...", Except: []string{"master", "frameworks", "datacenter", "cmd", "e2e"},
