@@ -118,18 +118,19 @@ func TestBridgeMayDoNoMore(t *testing.T) {
 	want := []string{
 		"ClusterRole authentication.k8s.io/tokenreviews: create",
 		"ClusterRole authorization.k8s.io/subjectaccessreviews: create",
-		"ClusterRole configmaps: get list watch",
+		"ClusterRole configmaps: get",
 		"ClusterRole events: create patch",
-		"ClusterRole nodes/status: update patch",
-		"ClusterRole nodes: get list watch create update patch delete",
-		"ClusterRole pods/status: update patch",
-		"ClusterRole pods: get list watch delete",
-		"ClusterRole secrets: get list watch",
+		"ClusterRole nodes/status: update",
+		"ClusterRole nodes: get list create update delete",
+		"ClusterRole pods/status: patch",
+		"ClusterRole pods: list watch delete",
+		"ClusterRole secrets: get",
 		"ClusterRole serviceaccounts/token: create",
-		"ClusterRole services: get list watch",
-		"Role kube-node-lease coordination.k8s.io/leases: get create update patch delete",
-		"Role mesos configmaps: create update patch",
-		"Role mesos secrets: create update patch",
+		"ClusterRole services: list watch",
+		"Role kube-node-lease coordination.k8s.io/leases: get create update",
+		"Role mesos configmaps: create",
+		"Role mesos configmaps[tombolo-bridge]: update",
+		"Role mesos secrets: create",
 	}
 	var got []string
 	for _, doc := range documents(render(t, readValues(t, "minimal"))) {
@@ -161,6 +162,9 @@ func rights(role rbacv1.Role) []string {
 			}
 			if rule.APIGroups[0] != "" {
 				resource = rule.APIGroups[0] + "/" + resource
+			}
+			if len(rule.ResourceNames) > 0 {
+				resource += "[" + strings.Join(rule.ResourceNames, " ") + "]"
 			}
 			list = append(list, where+" "+resource+": "+strings.Join(rule.Verbs, " "))
 		}
