@@ -97,7 +97,8 @@ func (r Runtime) Ready(ctx context.Context) error {
 		return fmt.Errorf("runtime of %s: %w", r.Agent.Name, err)
 	}
 	for _, c := range status.Status.Conditions {
-		if !c.Status {
+		// containerd has further ones that are only advice.
+		if (c.Type == cri.RuntimeReady || c.Type == cri.NetworkReady) && !c.Status {
 			return fmt.Errorf("runtime of %s: %s is false: %s", r.Agent.Name, c.Type, c.Message)
 		}
 	}
@@ -108,15 +109,19 @@ var containerdTemplate = template.Must(template.New("containerd.toml").Parse(`ve
 root = {{printf "%q" .Root}}
 state = {{printf "%q" .StateDir}}
 disabled_plugins = [{{range .Disabled}}{{printf "%q" .}}, {{end}}]
+imports = []
 
-[grpc]
+[plugins.'io.containerd.server.v1.grpc']
   address = {{printf "%q" .Socket}}
 
-[ttrpc]
+[plugins.'io.containerd.server.v1.ttrpc']
   address = {{printf "%q" .TTRPC}}
 
 [plugins.'io.containerd.shim.v1.manager']
   socket_dir = {{printf "%q" .Shims}}
+
+[plugins.'io.containerd.internal.v1.opt']
+  path = {{printf "%q" .Opt}}
 
 [plugins.'io.containerd.cri.v1.images'.pinned_images]
   sandbox = {{printf "%q" .Pause}}
@@ -159,7 +164,7 @@ func (r Runtime) containerdConfig() ([]byte, error) {
 	config := map[string]any{
 		"Root": filepath.Join(r.Root, "root"), "StateDir": filepath.Join(r.State, "state"),
 		"Socket": r.Socket(), "TTRPC": filepath.Join(r.State, "t.sock"), "Shims": filepath.Join(r.State, "s"),
-		"Disabled": disabled, "Pause": r.Pause, "Certs": filepath.Join(r.configDir(), "certs.d"),
+		"Disabled": disabled, "Pause": r.Pause, "Opt": filepath.Join(r.Root, "opt"), "Certs": filepath.Join(r.configDir(), "certs.d"),
 		"NoAppArmor": !exists("/sys/kernel/security/apparmor"), "RestrictOOM": !mayLowerOOMScore(),
 		"Shim": filepath.Join(r.Tools, "containerd-shim-runc-v2"), "Runc": filepath.Join(r.Tools, "runc"),
 		"RuncRoot": filepath.Join(r.State, "runc"), "CNIBin": filepath.Join(r.Tools, "cni"),

@@ -1,0 +1,158 @@
+// Package datacenter starts a whole datacenter on one machine and takes it away again:
+// what `tombolo up` and `tombolo down` do.
+//
+// Every part is a process of its own that can be killed and started again with the
+// command in <dir>/run/<part>.cmd: master, agents (each in its own network namespace
+// with its own containerd), a Kubernetes control plane, the bridge and the frameworks.
+// The directory is enough to find everything again, so nothing depends on the process
+// that started it. Start reading at Up; what each part is started with is in parts.go.
+package datacenter
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/tombolo-project/tombolo/datacenter/network"
+	"github.com/tombolo-project/tombolo/datacenter/state"
+)
+
+// Parts that can be left out.
+const (
+	Kubernetes = "kubernetes" // control plane, containerd and bridge
+	Marathon   = "marathon"
+	Batch      = "batch"
+)
+
+// Optional lists the parts that --without understands.
+var Optional = []string{Kubernetes, Marathon, Batch}
+
+// Config is what the user chose. The zero value of a field marked "kept" means what
+// the directory was made with, or else the default.
+type Config struct {
+	Dir            state.Directory
+	Agents         int    // kept; default 3
+	AgentResources string // kept; default is worked out from the machine
+	MasterPort     int    // kept; default 5050
+	Without        []string
+	Kubeconfig     string // use this cluster instead of starting a control plane
+	Tools          string // directory that make tools fills
+	Binary         string // tombolo itself
+	Out            io.Writer
+	Log            *slog.Logger
+}
+
+// Defaults for a datacenter that does not exist yet.
+const (
+	DefaultAgents     = 3
+	DefaultMasterPort = 5050
+)
+
+func (c Config) has(part string) bool { return !slices.Contains(c.Without, part) }
+
+// Check refuses what can't work, in one sentence each, before anything is touched.
+func (c Config) Check() error {
+	if os.Geteuid() != 0 {
+		return errors.New("tombolo up makes network namespaces and cgroups: run it as root")
+	}
+	for _, part := range c.Without {
+		if !slices.Contains(Optional, part) {
+			return fmt.Errorf("--without %q: only %s can be left out", part, strings.Join(Optional, ", "))
+		}
+	}
+	if !filepath.IsAbs(string(c.Dir)) {
+		return fmt.Errorf("--dir %q is not an absolute path", c.Dir)
+	}
+	if c.Agents < 0 || c.Agents > network.MaxAgents {
+		return fmt.Errorf("--agents %d: choose between 1 and %d", c.Agents, network.MaxAgents)
+	}
+	if c.MasterPort < 0 || c.MasterPort > 65535 {
+		return fmt.Errorf("--master-port %d is not a port", c.MasterPort)
+	}
+	return errors.Join(c.checkTools(), c.checkKubeconfig())
+}
+
+// tools that must be there, by what needs them.
+func (c Config) checkTools() error {
+	needed := []string{}
+	if c.has(Kubernetes) {
+		needed = append(needed, "containerd", "containerd-shim-runc-v2", "runc", "cni/bridge", "cni/host-local", "cni/loopback",
+			"cni/portmap", "images/pause", "images/busybox", "images/web")
+		if c.Kubeconfig == "" {
+			needed = append(needed, "hyperkube")
+		}
+	}
+	for _, name := range needed {
+		if _, err := os.Stat(filepath.Join(c.Tools, name)); err != nil {
+			return fmt.Errorf("%s is missing in %s: run make tools, or say with --tools-dir where it is", name, c.Tools)
+		}
+	}
+	if _, err := os.Stat(c.executor()); err != nil {
+		return fmt.Errorf("%s is missing: run make build", c.executor())
+	}
+	return nil
+}
+
+// executor is what agents start tasks with; it lies beside the binary.
+func (c Config) executor() string { return filepath.Join(c.launcherDir(), "tombolo-executor") }
+
+func (c Config) launcherDir() string { return filepath.Dir(c.Binary) }
+
+// keep merges the choices with what the directory was made with.
+func (c Config) keep(kept state.Kept) (state.Kept, error) {
+	if c.Agents > 0 {
+		kept.Agents = c.Agents
+	}
+	if c.MasterPort > 0 {
+		kept.MasterPort = c.MasterPort
+	}
+	if kept.Agents == 0 {
+		kept.Agents = DefaultAgents
+	}
+	if kept.MasterPort == 0 {
+		kept.MasterPort = DefaultMasterPort
+	}
+	if c.AgentResources != "" {
+		kept.AgentResources = c.AgentResources
+	}
+	if kept.AgentResources == "" {
+		resources, err := shareOf(string(c.Dir), kept.Agents)
+		if err != nil {
+			return kept, err
+		}
+		kept.AgentResources = resources
+	}
+	return kept, nil
+}
+
+// minimum that each agent offers of what can be over-committed: enough to see several
+// kinds of work side by side on a small machine.
+const (
+	leastCPUs   = 4
+	leastMemory = 2048 // MB
+)
+
+// shareOf works out what each agent offers: memory and disk are a true share of the
+// machine (80 % and 50 % of it over all agents), CPUs are over-committed on a small one.
+func shareOf(dir string, agents int) (string, error) {
+	var info unix.Sysinfo_t
+	if err := unix.Sysinfo(&info); err != nil {
+		return "", fmt.Errorf("memory of this machine: %w", err)
+	}
+	var disk unix.Statfs_t
+	if err := unix.Statfs(dir, &disk); err != nil {
+		return "", fmt.Errorf("disk of %s: %w", dir, err)
+	}
+	memory := int(info.Totalram * uint64(info.Unit) >> 20)
+	free := int(disk.Bavail * uint64(disk.Bsize) >> 20)
+	return fmt.Sprintf("cpus:%d;mem:%d;disk:%d;ports:[31000-32000]",
+		max(leastCPUs, runtime.NumCPU()/agents), max(leastMemory, memory*8/10/agents), free/2/agents), nil
+}
