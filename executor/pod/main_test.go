@@ -1,0 +1,186 @@
+package pod
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/netip"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+
+	"github.com/tombolo-project/tombolo/datacenter/images"
+	"github.com/tombolo-project/tombolo/datacenter/network"
+	containerd "github.com/tombolo-project/tombolo/datacenter/runtime"
+)
+
+// The tests run a real containerd in a network and mount namespace of their own: the test binary starts itself again in
+// them. Nothing outside is touched but the cgroup hierarchies, under testCgroup.
+
+// agentIP is the address of the agent in the tests' network namespace.
+const agentIP = "172.31.255.1"
+
+// insideVariable tells the second start of the test binary that it is the second.
+const insideVariable = "TOMBOLO_TEST_INSIDE"
+
+// rt is the container runtime of all tests of this package.
+var rt struct {
+	socket string
+	cgroup string
+}
+
+func TestMain(m *testing.M) {
+	if os.Getenv(insideVariable) == "" {
+		os.Exit(outside())
+	}
+	os.Exit(inside(m))
+}
+
+// outside starts the test binary again in namespaces of its own.
+func outside() int {
+	if os.Geteuid() != 0 {
+		fmt.Println("the tests of the pod executor run a real container runtime: run them as root")
+		return 1
+	}
+	cmd := exec.Command(os.Args[0], os.Args[1:]...)
+	cmd.Env = append(os.Environ(), insideVariable+"=1")
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
+	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET | syscall.CLONE_NEWNS, Pdeathsig: syscall.SIGKILL}
+	runtime.LockOSThread() // the parent of Pdeathsig is the thread
+	err := cmd.Run()
+	var exit *exec.ExitError
+	switch {
+	case errors.As(err, &exit):
+		return exit.ExitCode()
+	case err != nil:
+		fmt.Println("start the tests in namespaces of their own:", err)
+		return 1
+	}
+	return 0
+}
+
+// inside starts containerd and a registry, runs the tests, and cleans up.
+func inside(m *testing.M) int {
+	dir, err := os.MkdirTemp("", "tp")
+	if err != nil {
+		fmt.Println(err)
+		return 1
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	stop, err := startRuntime(ctx, dir)
+	if err != nil {
+		fmt.Println("start the container runtime:", err)
+		return 1
+	}
+	code := m.Run()
+	cancel()
+	if err := stop(); err != nil {
+		fmt.Println("stop the container runtime:", err)
+		return 1
+	}
+	return code
+}
+
+func startRuntime(ctx context.Context, dir string) (stop func() error, err error) {
+	if err := prepareNamespaces(); err != nil {
+		return nil, err
+	}
+	tools, err := filepath.Abs("../../bin/tools")
+	if err != nil {
+		return nil, err
+	}
+	if _, err := os.Stat(filepath.Join(tools, "containerd")); err != nil {
+		return nil, fmt.Errorf("%w: run make tools", err)
+	}
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, err
+	}
+	registry := listener.Addr().String()
+	if err := listener.Close(); err != nil {
+		return nil, err
+	}
+	quiet := slog.New(slog.DiscardHandler)
+	go func() {
+		if err := images.Serve(ctx, registry, filepath.Join(tools, "images"), quiet); err != nil && ctx.Err() == nil {
+			fmt.Println("image registry:", err)
+		}
+	}()
+	config := containerd.Runtime{
+		Agent: network.Agent{Index: 1, Name: "test", Pods: netip.MustParsePrefix("10.213.0.0/24")},
+		Tools: tools, Root: filepath.Join(dir, "r"), State: filepath.Join(dir, "s"), Registry: registry, Pause: images.Pause,
+	}
+	if err := config.Prepare(); err != nil {
+		return nil, err
+	}
+	rt.socket, rt.cgroup = config.Endpoint(), fmt.Sprintf("/tombolo-test-%d", os.Getpid())
+	spec := config.Spec()
+	logFile, err := os.Create(filepath.Join(dir, "containerd.log"))
+	if err != nil {
+		return nil, err
+	}
+	cmd := exec.Command(spec.Path, spec.Args...)
+	cmd.Env, cmd.Dir, cmd.Stdout, cmd.Stderr = spec.Env, spec.Dir, logFile, logFile
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	if err := cmd.Start(); err != nil {
+		return nil, err
+	}
+	deadline := time.Now().Add(30 * time.Second)
+	for config.Ready(ctx) != nil {
+		if time.Now().After(deadline) {
+			text, _ := os.ReadFile(logFile.Name())
+			return nil, fmt.Errorf("containerd is not ready: %v\n%s", config.Ready(ctx), text)
+		}
+		time.Sleep(100 * time.Millisecond)
+	}
+	return func() error { return stopRuntime(cmd, dir) }, nil
+}
+
+func stopRuntime(cmd *exec.Cmd, dir string) error {
+	if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		return err
+	}
+	_ = cmd.Wait() // its exit status says how it was ended
+	var errs []error
+	errs = append(errs, (podCgroup{path: rt.cgroup}).remove())
+	mounts, err := os.ReadFile("/proc/self/mounts")
+	if err != nil {
+		return err
+	}
+	for line := range strings.Lines(string(mounts)) {
+		if fields := strings.Fields(line); strings.HasPrefix(fields[1], dir) {
+			_ = unix.Unmount(fields[1], unix.MNT_DETACH) // shows in RemoveAll
+		}
+	}
+	return errors.Join(append(errs, os.RemoveAll(dir))...)
+}
+
+// prepareNamespaces makes this process's namespaces usable: no mount spreads out of them, and the agent has an address.
+func prepareNamespaces() error {
+	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
+		return fmt.Errorf("make mounts private: %w", err)
+	}
+	lo, err := netlink.LinkByName("lo")
+	if err != nil {
+		return err
+	}
+	if err := netlink.LinkSetUp(lo); err != nil {
+		return err
+	}
+	address, err := netlink.ParseAddr(agentIP + "/32")
+	if err != nil {
+		return err
+	}
+	return netlink.AddrAdd(lo, address)
+}
