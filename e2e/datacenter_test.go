@@ -354,4 +354,3 @@ func secondUp(t *testing.T, d *harness.Datacenter) {
 		t.Errorf("the job is forgotten:\n%s", out)
 	}
 }
-
