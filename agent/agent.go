@@ -1,0 +1,286 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/tombolo-project/tombolo/agent/checkpoint"
+	"github.com/tombolo-project/tombolo/agent/containers"
+	"github.com/tombolo-project/tombolo/agent/core"
+	"github.com/tombolo-project/tombolo/mesos/libprocess"
+	"github.com/tombolo-project/tombolo/mesos/messages"
+)
+
+// Config is fixed for the life of an Agent.
+type Config struct {
+	Core       core.Config
+	Self       libprocess.UPID // slave(1)@ip:port
+	Master     libprocess.UPID // the leading master; a static address for now
+	Containers containers.Config
+	Strict     bool // --strict: refuse to start on unreadable checkpoints
+	Cleanup    bool // --recover=cleanup: end the executors of the last run and exit
+	Log        *slog.Logger
+}
+
+// Agent is a running agent. Make it with New, serve Handler, call Run.
+type Agent struct {
+	cfg        Config
+	log        *slog.Logger
+	store      *checkpoint.Store
+	containers *containers.Manager
+	sender     *libprocess.Sender
+	mailbox    chan core.Event
+	done       chan struct{} // closed when the owner has ended
+	view       atomic.Pointer[core.View]
+	executors  *executors
+	launches   launches
+	unlink     func()
+	limits     map[string]core.Limits // last applied, by container
+	background sync.WaitGroup
+}
+
+// mailboxSize bounds what waits for the owner; who posts more, waits.
+const mailboxSize = 4096
+
+// New prepares an agent; nothing runs yet.
+func New(cfg Config) (*Agent, error) {
+	store, err := checkpoint.Open(cfg.Core.WorkDir)
+	if err != nil {
+		return nil, err
+	}
+	cfg.Containers.Log = cfg.Log
+	manager, err := containers.New(cfg.Containers)
+	if err != nil {
+		return nil, err
+	}
+	a := &Agent{
+		cfg: cfg, log: cfg.Log, store: store, containers: manager,
+		mailbox: make(chan core.Event, mailboxSize), done: make(chan struct{}), limits: map[string]core.Limits{},
+	}
+	a.executors = newExecutors(a.post)
+	a.launches.cancel = map[string]context.CancelFunc{}
+	a.view.Store(&core.View{Info: cfg.Core.Info, Recovering: true})
+	return a, nil
+}
+
+// View is the latest picture of the state; it never waits for the owner.
+func (a *Agent) View() *core.View { return a.view.Load() }
+
+// Containers gives access to usage and limits of what runs.
+func (a *Agent) Containers() *containers.Manager { return a.containers }
+
+// Handler serves libprocess messages on the agent's port and hands the rest to next.
+func (a *Agent) Handler(next http.Handler) http.Handler {
+	return libprocess.Handler(a.deliver, next)
+}
+
+// deliver takes a message for our actor in.
+func (a *Agent) deliver(m libprocess.Message) bool {
+	if m.To != a.cfg.Self.ID {
+		return false
+	}
+	decoded, err := messages.Decode(m.Name, m.Body)
+	if err != nil {
+		a.log.Warn("message can't be read, ignored", "message", m.Name, "from", m.From.String(), "error", err)
+		return true
+	}
+	a.post(core.Received{From: m.From.String(), Message: decoded})
+	return true
+}
+
+// post gives an event to the owner; after its end, events are dropped.
+func (a *Agent) post(e core.Event) {
+	select {
+	case a.mailbox <- e:
+	case <-a.done:
+	}
+}
+
+// Run recovers what an earlier run left, then owns the state until ctx ends or the
+// agent has to go. Executors keep running when ctx ends.
+func (a *Agent) Run(ctx context.Context) error {
+	defer close(a.done)
+	recovered, waiting, err := a.recover()
+	if err != nil {
+		return err
+	}
+	if a.cfg.Cleanup {
+		return a.cleanup(waiting)
+	}
+	a.sender = libprocess.NewSender(a.cfg.Self, a.log)
+	defer a.sender.Close()
+	state := core.New(a.cfg.Core, recovered)
+	for id, c := range waiting {
+		go a.await(id, c.Exit)
+	}
+	if err := a.step(state, core.RecoveryStarted{}); err != nil {
+		return err
+	}
+	if err := a.step(state, core.MasterDetected{PID: a.cfg.Master.String()}); err != nil {
+		return err
+	}
+	return a.own(ctx, state)
+}
+
+// own is the owner's loop.
+func (a *Agent) own(ctx context.Context, state *core.State) error {
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		if at, ok := state.Deadline(); ok {
+			timer.Reset(time.Until(at))
+		} else {
+			timer.Stop()
+		}
+		var e core.Event
+		select {
+		case <-ctx.Done():
+			return nil
+		case e = <-a.mailbox:
+		case <-timer.C:
+			e = core.Tick{}
+		}
+		if err := a.step(state, e); err != nil {
+			if exit, ok := errors.AsType[*exited](err); ok && !exit.failure {
+				a.log.Info("agent ends", "reason", exit.reason)
+				return nil
+			}
+			return err
+		}
+	}
+}
+
+// exited ends the loop by the core's decision.
+type exited struct {
+	reason  string
+	failure bool
+}
+
+func (e *exited) Error() string { return e.reason }
+
+func (a *Agent) step(state *core.State, e core.Event) error {
+	for _, effect := range state.Step(time.Now(), e) {
+		if err := a.perform(effect); err != nil {
+			return err
+		}
+	}
+	switch e := e.(type) {
+	case core.ContainerExited:
+		delete(a.limits, e.Container)
+	case core.ContainerFailed:
+		delete(a.limits, e.Container)
+	}
+	a.view.Store(state.View())
+	return nil
+}
+
+// perform carries one effect out. An error ends the agent: without its checkpoints
+// it could not keep its promises.
+func (a *Agent) perform(effect core.Effect) error {
+	if saved, err := a.store.Save(effect); saved {
+		return err
+	}
+	switch e := effect.(type) {
+	case core.Send:
+		a.send(e)
+	case core.Link:
+		a.link(e.To)
+	case core.StartContainer:
+		a.start(e)
+	case core.UpdateContainer:
+		a.resize(e)
+	case core.DestroyContainer:
+		a.destroy(e.Container)
+	case core.Tell:
+		a.executors.tell(e.Conn, e.Event)
+	case core.Hangup:
+		a.executors.hangup(e.Conn)
+	case core.Answer:
+		a.executors.answer(e)
+	case core.Log:
+		a.log.Log(context.Background(), slog.Level(e.Level), e.Message, e.Attrs...)
+	case core.Exit:
+		if e.Forget {
+			if err := a.store.Forget(); err != nil {
+				return err
+			}
+		}
+		return &exited{reason: e.Reason, failure: e.Failure}
+	default:
+		return fmt.Errorf("effect %T is not known", effect)
+	}
+	return nil
+}
+
+func (a *Agent) send(e core.Send) {
+	to, err := libprocess.ParseUPID(e.To)
+	if err == nil {
+		err = a.sender.Send(to, e.Message)
+	}
+	if err != nil { // whatever matters is sent again
+		a.log.Warn("message not sent", "to", e.To, "message", messages.NameOf(e.Message), "error", err)
+	}
+}
+
+func (a *Agent) link(upid string) {
+	to, err := libprocess.ParseUPID(upid)
+	if err != nil {
+		a.log.Error("can't link", "to", upid, "error", err)
+		return
+	}
+	if a.unlink != nil {
+		a.unlink()
+	}
+	a.unlink = a.sender.Link(to, func() { a.post(core.MasterExited{PID: upid}) })
+}
+
+// recover reads the checkpoints and finds the containers that belong to them.
+func (a *Agent) recover() (core.Recovered, map[string]containers.Recovered, error) {
+	r, err := a.store.Recover(a.cfg.Strict)
+	if err != nil {
+		return r, nil, err
+	}
+	known := map[string]containers.Resources{}
+	for _, f := range r.Frameworks {
+		for _, e := range f.Executors {
+			known[e.Container] = containers.Resources{}
+		}
+	}
+	found, err := a.containers.Recover(known)
+	if err != nil {
+		return r, nil, fmt.Errorf("recover containers: %w", err)
+	}
+	for i := range r.Frameworks {
+		for j := range r.Frameworks[i].Executors {
+			e := &r.Frameworks[i].Executors[j]
+			if c, ok := found[e.Container]; ok {
+				e.Alive, e.PID = true, c.Process.PID
+			}
+		}
+	}
+	if r.Info != nil {
+		a.log.Info("recovered", "agent_id", r.Info.ID.GetValue(), "executors", len(known), "containers", len(found))
+	}
+	return r, maps.Clone(found), nil
+}
+
+// cleanup is --recover=cleanup: all executors of the last run are ended.
+func (a *Agent) cleanup(left map[string]containers.Recovered) error {
+	for id := range left {
+		if err := a.containers.Destroy(id); err != nil && !errors.Is(err, containers.ErrUnknown) {
+			return err
+		}
+	}
+	for _, c := range left {
+		<-c.Exit
+	}
+	a.log.Info("cleaned up", "containers", len(left))
+	return a.store.Forget()
+}

@@ -1,0 +1,250 @@
+// Package checkpoint keeps on disk what an agent must know after a kill -9: its id,
+// the executors it runs and the status updates that are not acknowledged. The
+// layout is Mesos's (reference section 4.5):
+//
+//	meta/slaves/latest -> <agent id>
+//	meta/slaves/<agent id>/slave.info
+//	  frameworks/<framework id>/framework.info, framework.pid
+//	    executors/<executor id>/executor.info, executor.generated (a command task's)
+//	      runs/<container id>/tasks/<task id>/task.info, task.updates
+//	      runs/<container id>/executor.sentinel  (finished: not recovered)
+//
+// A *.info file is one record, written aside, synced and renamed; task.updates is
+// appended to and synced before the update is confirmed to the executor. A record is
+// a 4 byte little-endian length and a protocol buffer. The last record of a stream may
+// be cut off by a crash; it was never confirmed to anyone, so it is dropped.
+//
+// Start reading at: Store.
+package checkpoint
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/gogo/protobuf/proto"
+	"github.com/mesos/mesos-go/api/v1/lib"
+
+	"github.com/tombolo-project/tombolo/agent/core"
+	"github.com/tombolo-project/tombolo/mesos/messages"
+)
+
+// Store is the meta directory of one agent. Only the agent's owner uses it.
+type Store struct {
+	root  string // <work_dir>/meta
+	agent string // agent id, "" before the first registration
+}
+
+// Open prepares <work_dir>/meta.
+func Open(workDir string) (*Store, error) {
+	s := &Store{root: filepath.Join(workDir, "meta")}
+	if err := os.MkdirAll(filepath.Join(s.root, "slaves"), 0o700); err != nil {
+		return nil, fmt.Errorf("checkpoint directory: %w", err)
+	}
+	latest, err := os.Readlink(filepath.Join(s.root, "slaves", "latest"))
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return nil, fmt.Errorf("checkpoint: %w", err)
+	}
+	if latest != "" {
+		s.agent = filepath.Base(latest)
+	}
+	return s, nil
+}
+
+// record is mesos.internal.StatusUpdateRecord.
+type record struct {
+	Type   int32                  `protobuf:"varint,1,req,name=type"`
+	Update *messages.StatusUpdate `protobuf:"bytes,2,opt,name=update"`
+	UUID   []byte                 `protobuf:"bytes,3,opt,name=uuid"`
+}
+
+func (r *record) Reset()         { *r = record{} }
+func (r *record) String() string { return proto.CompactTextString(r) }
+func (*record) ProtoMessage()    {}
+
+const (
+	recordUpdate = 0
+	recordAck    = 1
+	// maxRecord bounds what is read back; an update's data is limited by the executor API's body.
+	maxRecord = 64 << 20
+)
+
+// Save carries out one Save effect of the core. Other effects are not its business: ok is false.
+func (s *Store) Save(effect core.Effect) (ok bool, err error) {
+	switch e := effect.(type) {
+	case core.SaveAgent:
+		return true, s.saveAgent(e.Info)
+	case core.SaveFramework:
+		dir := s.framework(e.Info.ID.GetValue())
+		return true, errors.Join(writeRecord(filepath.Join(dir, "framework.info"), &e.Info), writeFile(filepath.Join(dir, "framework.pid"), []byte(e.PID)))
+	case core.SaveExecutor:
+		return true, s.saveExecutor(e)
+	case core.SaveTask:
+		return true, writeRecord(filepath.Join(s.task(e.Run, e.Task.TaskID.Value), "task.info"), &e.Task)
+	case core.SaveUpdate:
+		return true, appendRecord(filepath.Join(s.task(e.Run, e.Task), "task.updates"), &record{Type: recordUpdate, Update: &e.Update}, true)
+	case core.SaveAck:
+		// Not synced: an acknowledgement that is lost only makes an update come twice.
+		return true, appendRecord(filepath.Join(s.task(e.Run, e.Task), "task.updates"), &record{Type: recordAck, UUID: e.UUID}, false)
+	case core.SaveDone:
+		return true, s.done(e.Run)
+	default:
+		return false, nil
+	}
+}
+
+// Forget makes the next start a new agent: it removes the link to the latest one.
+func (s *Store) Forget() error {
+	err := os.Remove(filepath.Join(s.root, "slaves", "latest"))
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	return err
+}
+
+func (s *Store) dir() string { return filepath.Join(s.root, "slaves", s.agent) }
+
+func (s *Store) framework(id string) string { return filepath.Join(s.dir(), "frameworks", id) }
+
+func (s *Store) executor(framework, id string) string {
+	return filepath.Join(s.framework(framework), "executors", id)
+}
+
+func (s *Store) run(r core.Run) string {
+	return filepath.Join(s.executor(r.Framework, r.Executor), "runs", r.Container)
+}
+
+func (s *Store) task(r core.Run, task string) string {
+	return filepath.Join(s.run(r), "tasks", task)
+}
+
+func (s *Store) saveAgent(info mesos.AgentInfo) error {
+	s.agent = info.ID.GetValue()
+	if err := writeRecord(filepath.Join(s.dir(), "slave.info"), &info); err != nil {
+		return err
+	}
+	return replaceLink(s.agent, filepath.Join(s.root, "slaves", "latest"))
+}
+
+func (s *Store) saveExecutor(e core.SaveExecutor) error {
+	dir := s.executor(e.Framework, e.Info.ExecutorID.Value)
+	if err := writeRecord(filepath.Join(dir, "executor.info"), &e.Info); err != nil {
+		return err
+	}
+	mark := filepath.Join(dir, "executor.generated")
+	var err error
+	if e.Generated {
+		err = writeFile(mark, nil)
+	} else if err = os.Remove(mark); errors.Is(err, os.ErrNotExist) {
+		err = nil
+	}
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(filepath.Join(dir, "runs", e.Container), 0o700); err != nil {
+		return err
+	}
+	return replaceLink(e.Container, filepath.Join(dir, "runs", "latest"))
+}
+
+// done marks a run as finished and removes it. The mark comes first: a crash between
+// the two leaves files that recovery passes over.
+func (s *Store) done(r core.Run) error {
+	run := s.run(r)
+	if err := os.MkdirAll(run, 0o700); err != nil {
+		return err
+	}
+	if err := writeFile(filepath.Join(run, "executor.sentinel"), nil); err != nil {
+		return err
+	}
+	executor := s.executor(r.Framework, r.Executor)
+	latest := filepath.Join(executor, "runs", "latest")
+	if target, err := os.Readlink(latest); err == nil && target != r.Container {
+		return os.RemoveAll(run) // another run of the same executor goes on
+	}
+	if err := os.RemoveAll(executor); err != nil {
+		return err
+	}
+	executors := filepath.Join(s.framework(r.Framework), "executors")
+	if left, err := os.ReadDir(executors); err != nil || len(left) > 0 {
+		return err
+	}
+	return os.RemoveAll(s.framework(r.Framework))
+}
+
+// writeRecord replaces a file by one record.
+func writeRecord(path string, m proto.Message) error {
+	data, err := encode(m)
+	if err != nil {
+		return fmt.Errorf("checkpoint %s: %w", path, err)
+	}
+	return writeFile(path, data)
+}
+
+func encode(m proto.Message) ([]byte, error) {
+	body, err := proto.Marshal(m)
+	if err != nil {
+		return nil, err
+	}
+	return append(binary.LittleEndian.AppendUint32(nil, uint32(len(body))), body...), nil
+}
+
+// writeFile replaces a file atomically: whoever reads it after a crash sees the old or the new one.
+func writeFile(path string, data []byte) error {
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return fmt.Errorf("checkpoint: %w", err)
+	}
+	f, err := os.CreateTemp(filepath.Dir(path), ".tmp-")
+	if err != nil {
+		return fmt.Errorf("checkpoint %s: %w", path, err)
+	}
+	_, err = f.Write(data)
+	if err == nil {
+		err = f.Sync()
+	}
+	err = errors.Join(err, f.Close())
+	if err == nil {
+		err = os.Rename(f.Name(), path)
+	}
+	if err != nil {
+		_ = os.Remove(f.Name())
+		return fmt.Errorf("checkpoint %s: %w", path, err)
+	}
+	return nil
+}
+
+func appendRecord(path string, m proto.Message, sync bool) error {
+	data, err := encode(m)
+	if err != nil {
+		return fmt.Errorf("checkpoint %s: %w", path, err)
+	}
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return fmt.Errorf("checkpoint: %w", err)
+	}
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		return fmt.Errorf("checkpoint: %w", err)
+	}
+	_, err = f.Write(data)
+	if err == nil && sync {
+		err = f.Sync()
+	}
+	if err = errors.Join(err, f.Close()); err != nil {
+		return fmt.Errorf("checkpoint %s: %w", path, err)
+	}
+	return nil
+}
+
+func replaceLink(target, path string) error {
+	tmp := path + ".tmp"
+	_ = os.Remove(tmp)
+	if err := os.Symlink(target, tmp); err != nil {
+		return fmt.Errorf("checkpoint: %w", err)
+	}
+	if err := os.Rename(tmp, path); err != nil {
+		return fmt.Errorf("checkpoint: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,121 @@
+package core
+
+import (
+	"slices"
+	"time"
+
+	"github.com/tombolo-project/tombolo/mesos/messages"
+)
+
+// Step tells the state what happened and returns what to do about it.
+func (s *State) Step(now time.Time, e Event) []Effect {
+	s.now, s.out = now, nil
+	switch e := e.(type) {
+	case MasterDetected:
+		s.masterDetected(e)
+	case MasterExited:
+		s.masterExited(e)
+	case Received:
+		s.received(e)
+	case ContainerStarted:
+		s.containerStarted(e)
+	case ContainerFailed:
+		s.containerFailed(e)
+	case ContainerExited:
+		s.containerExited(e)
+	case ExecutorSubscribed:
+		s.executorSubscribed(e)
+	case ExecutorDisconnected:
+		s.executorDisconnected(e)
+	case ExecutorUpdate:
+		s.executorUpdate(e)
+	case ExecutorMessage:
+		s.executorMessage(e)
+	case RecoveryStarted:
+		s.recoveryStarted()
+	case Tick:
+	}
+	s.expire()
+	return s.out
+}
+
+// received dispatches a master's message. Whoever is not the leading master is
+// ignored; pings come from an actor of their own at the master's address.
+func (s *State) received(e Received) {
+	if ping, ok := e.Message.(*messages.PingSlaveMessage); ok {
+		s.ping(e.From, ping)
+		return
+	}
+	if e.From != s.master {
+		s.log(Warn, "message from someone who is not the leading master, ignored", "from", e.From, "master", s.master)
+		return
+	}
+	switch m := e.Message.(type) {
+	case *messages.SlaveRegisteredMessage:
+		s.registered(m)
+	case *messages.SlaveReregisteredMessage:
+		s.reregistered(m)
+	case *messages.RunTaskMessage:
+		s.runTask(m)
+	case *messages.RunTaskGroupMessage:
+		s.runTaskGroup(m)
+	case *messages.KillTaskMessage:
+		s.killTask(m)
+	case *messages.StatusUpdateAcknowledgementMessage:
+		s.acknowledged(m)
+	case *messages.ShutdownExecutorMessage:
+		s.shutdownExecutorMessage(m)
+	case *messages.ShutdownFrameworkMessage:
+		s.shutdownFramework(m)
+	case *messages.UpdateFrameworkMessage:
+		s.updateFramework(m)
+	case *messages.FrameworkToExecutorMessage:
+		s.frameworkMessage(m)
+	case *messages.ReconcileTasksMessage:
+		s.reconcile(*m)
+	case *messages.ShutdownMessage:
+		s.shutdown(m)
+	default:
+		s.log(Warn, "message not supported by this agent, ignored", "message", messages.NameOf(e.Message), "from", e.From)
+	}
+}
+
+// expire fires the timers that are due, in order of time.
+func (s *State) expire() {
+	var due []timer
+	for t, at := range s.timers {
+		if !at.After(s.now) {
+			due = append(due, t)
+		}
+	}
+	slices.SortFunc(due, func(a, b timer) int {
+		if c := s.timers[a].Compare(s.timers[b]); c != 0 {
+			return c
+		}
+		return compareTimers(a, b)
+	})
+	for _, t := range due {
+		if at, still := s.timers[t]; !still || at.After(s.now) {
+			continue // cancelled or moved by one before it
+		}
+		delete(s.timers, t)
+		s.fire(t)
+	}
+}
+
+func (s *State) fire(t timer) {
+	switch t.kind {
+	case timerRegister:
+		s.register()
+	case timerPing:
+		s.pingsMissing()
+	case timerRecovery:
+		s.recoveryOver()
+	case timerSubscribe:
+		s.subscribeTimeout(t.id)
+	case timerKill:
+		s.do(DestroyContainer{Container: t.id})
+	case timerUpdate:
+		s.retry(t.task)
+	}
+}

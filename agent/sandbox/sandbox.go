@@ -1,0 +1,78 @@
+// Package sandbox makes the directories that tasks run in, and lets others look
+// into them without ever getting out. The layout is Mesos's (reference section 4.5):
+//
+//	<work_dir>/slaves/<agent>/frameworks/<framework>/executors/<executor>/runs/<container>/
+//
+// Start reading at: Create (for the agent) and Files (for the HTTP API).
+package sandbox
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/user"
+	"path/filepath"
+	"strconv"
+
+	"github.com/tombolo-project/tombolo/agent/containers"
+)
+
+// Mode of a sandbox: others have no business in it (Mesos since 1.6).
+const Mode = 0o750
+
+// Create makes the sandbox and the "latest" link beside it, and gives it to the
+// user; nil leaves it to the agent's own. The error is one sentence for the scheduler.
+func Create(dir string, owner *containers.User) error {
+	if err := os.MkdirAll(filepath.Dir(dir), 0o755); err != nil {
+		return fmt.Errorf("Failed to create executor directory '%s': %w", dir, err)
+	}
+	if err := os.Mkdir(dir, Mode); err != nil {
+		return fmt.Errorf("Failed to create executor directory '%s': %w", dir, err)
+	}
+	if err := os.Chmod(dir, Mode); err != nil { // whatever the umask
+		return fmt.Errorf("Failed to create executor directory '%s': %w", dir, err)
+	}
+	if owner != nil {
+		if err := os.Chown(dir, int(owner.UID), int(owner.GID)); err != nil {
+			return fmt.Errorf("Failed to create executor directory '%s': %w", dir, err)
+		}
+	}
+	latest := filepath.Join(filepath.Dir(dir), "latest")
+	tmp := latest + ".tmp"
+	_ = os.Remove(tmp)
+	if err := os.Symlink(dir, tmp); err != nil {
+		return fmt.Errorf("link to the latest run: %w", err)
+	}
+	return os.Rename(tmp, latest)
+}
+
+// Lookup resolves a user by name, with the groups it is in. Numbers are refused as
+// Mesos does: a name has to exist.
+func Lookup(name string) (*containers.User, error) {
+	u, err := user.Lookup(name)
+	if err != nil {
+		if _, unknown := errors.AsType[user.UnknownUserError](err); unknown {
+			return nil, fmt.Errorf("No such user '%s'", name)
+		}
+		return nil, fmt.Errorf("user '%s': %w", name, err)
+	}
+	uid, err := strconv.ParseUint(u.Uid, 10, 32)
+	if err != nil {
+		return nil, fmt.Errorf("user '%s' has the id %q", name, u.Uid)
+	}
+	gid, err := strconv.ParseUint(u.Gid, 10, 32)
+	if err != nil {
+		return nil, fmt.Errorf("user '%s' has the group id %q", name, u.Gid)
+	}
+	found := &containers.User{Name: name, UID: uint32(uid), GID: uint32(gid)}
+	groups, err := u.GroupIds()
+	if err != nil {
+		return nil, fmt.Errorf("groups of user '%s': %w", name, err)
+	}
+	for _, g := range groups {
+		if n, err := strconv.ParseUint(g, 10, 32); err == nil {
+			found.Groups = append(found.Groups, uint32(n))
+		}
+	}
+	return found, nil
+}

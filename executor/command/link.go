@@ -1,0 +1,148 @@
+package command
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/mesos/mesos-go/api/v1/lib"
+	"github.com/mesos/mesos-go/api/v1/lib/executor"
+
+	"github.com/tombolo-project/tombolo/mesos/client"
+	"github.com/tombolo-project/tombolo/mesos/codec"
+)
+
+// link is the connection to the agent. The owner calls its methods; what happens on
+// it arrives through events.
+type link struct {
+	cfg    Config
+	http   *http.Client
+	events chan any // *executor.Event, connected, disconnected
+	posts  chan *executor.Call
+	log    *slog.Logger
+
+	// subscription makes the SUBSCRIBE call; it runs on the owner's goroutine, asked for through wanted.
+	wanted chan chan *executor.Call
+	broken chan struct{} // a post failed: the stream is not to be trusted either
+}
+
+// connected and disconnected bracket the events of one stream.
+type (
+	connected    struct{}
+	disconnected struct{ err error }
+)
+
+func newLink(cfg Config) *link {
+	transport := &http.Transport{
+		DialContext: (&net.Dialer{Timeout: 5 * time.Second, KeepAlive: 15 * time.Second}).DialContext, MaxIdleConnsPerHost: 2,
+	}
+	return &link{
+		cfg: cfg, http: &http.Client{Transport: transport}, log: cfg.Log,
+		events: make(chan any, 256), posts: make(chan *executor.Call, 1024),
+		wanted: make(chan chan *executor.Call), broken: make(chan struct{}, 1),
+	}
+}
+
+// run keeps the link up until ctx ends. Giving up is the owner's decision.
+func (l *link) run(ctx context.Context) {
+	go l.sendPosts(ctx)
+	for ctx.Err() == nil {
+		err := l.stream(ctx)
+		l.emit(ctx, disconnected{err})
+		// Many executors of an agent come back together: spread them, but stay well
+		// inside the time that a restarted agent waits (row EXE-08).
+		pause := min(l.cfg.BackoffMax, time.Second) / 4
+		select {
+		case <-ctx.Done():
+		case <-time.After(pause/2 + rand.N(pause)):
+		}
+	}
+}
+
+func (l *link) emit(ctx context.Context, e any) {
+	select {
+	case l.events <- e:
+	case <-ctx.Done():
+	}
+}
+
+// stream subscribes once and passes events on until the stream breaks.
+func (l *link) stream(ctx context.Context) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	reply := make(chan *executor.Call, 1)
+	select {
+	case l.wanted <- reply:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	call := <-reply
+	select {
+	case <-l.broken: // about an earlier stream
+	default:
+	}
+	s, err := client.Subscribe(ctx, l.http, l.cfg.Endpoint, codec.Protobuf, call)
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	go func() {
+		select {
+		case <-ctx.Done():
+		case <-l.broken:
+			cancel()
+		}
+	}()
+	l.emit(ctx, connected{})
+	for {
+		e := &executor.Event{}
+		if err := s.Next(e); err != nil {
+			return err
+		}
+		l.emit(ctx, e)
+	}
+}
+
+// post queues a call; what can't be sent is repeated by the next subscription.
+func (l *link) post(c *executor.Call) {
+	select {
+	case l.posts <- c:
+	default:
+		l.breakUp()
+	}
+}
+
+func (l *link) breakUp() {
+	select {
+	case l.broken <- struct{}{}:
+	default:
+	}
+}
+
+func (l *link) sendPosts(ctx context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case c := <-l.posts:
+			attempt, cancel := context.WithTimeout(ctx, 30*time.Second)
+			err := client.Call(attempt, l.http, l.cfg.Endpoint, codec.Protobuf, c)
+			cancel()
+			if refused, ok := errors.AsType[*client.Error](err); ok && refused.Status == http.StatusBadRequest {
+				l.log.Error("the agent refused an update", "error", err)
+			} else if err != nil && ctx.Err() == nil {
+				l.log.Warn("update not delivered, subscribing again", "error", err)
+				l.breakUp()
+			}
+		}
+	}
+}
+
+// call starts a call of this executor.
+func (l *link) call(t executor.Call_Type) *executor.Call {
+	return &executor.Call{Type: t, FrameworkID: mesos.FrameworkID{Value: l.cfg.Framework}, ExecutorID: mesos.ExecutorID{Value: l.cfg.Executor}}
+}
