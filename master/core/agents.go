@@ -301,15 +301,21 @@ func (s *State) pruneRegistry() {
 			}
 		}
 	}
-	if len(old) == 0 {
-		return
+	for len(old) > 0 {
+		n := min(len(old), maxPrune)
+		s.write(RegistryChange{Kind: PruneAgents, IDs: old[:n]}, &admission{then: s.pruned})
+		old = old[n:]
 	}
-	s.write(RegistryChange{Kind: PruneAgents, IDs: old}, &admission{then: func(c RegistryChange, _ *admission) {
-		for _, id := range c.IDs {
-			delete(s.unreachable, id)
-			delete(s.gone, id)
-		}
-	}})
+}
+
+// maxPrune is how many agents are forgotten by one change of the registry.
+const maxPrune = 50
+
+func (s *State) pruned(c RegistryChange, _ *admission) {
+	for _, id := range c.IDs {
+		delete(s.unreachable, id)
+		delete(s.gone, id)
+	}
 }
 
 func regionOf(info *mesos.AgentInfo) string {

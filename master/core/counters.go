@@ -12,6 +12,7 @@ import (
 type Counters struct {
 	AgentRegistrations, AgentReregistrations       uint64
 	AgentRemovals, AgentsUnreachable               uint64
+	AgentsReplaced                                 uint64 // by a new agent at the same address; within AgentRemovals
 	RecoveryRemovals                               uint64 // agents of the registry that never came back
 	ValidUpdates, InvalidUpdates                   uint64
 	ValidAcks, InvalidAcks                         uint64

@@ -145,6 +145,7 @@ func (s *State) register(from string, m *messages.RegisterSlaveMessage) {
 			return
 		}
 		s.transition(RegistryChange{Kind: RemoveAgent, Agent: mesos.AgentInfo{ID: a.info.ID}}, &admission{pid: from, register: m, then: func(_ RegistryChange, w *admission) {
+			s.counts.AgentsReplaced++
 			s.removeAgent(a, "a new agent registered at the same address")
 			s.admit(w.pid, w.register)
 		}})

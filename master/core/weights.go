@@ -6,6 +6,9 @@ import (
 	"github.com/mesos/mesos-go/api/v1/lib"
 )
 
+// maxWeights is how many weights one change of the registry can hold.
+const maxWeights = 100
+
 // weightReply is an operator who waits until weights are durable.
 type weightReply struct{ request RequestID }
 
@@ -25,6 +28,10 @@ func (s *State) updateWeights(e WeightsUpdated) {
 			s.reply(e.Request, 400, "Failed to validate update weights request for role '%s': Invalid weight '%g': Weights must be positive", w.GetRole(), w.Weight)
 			return
 		}
+	}
+	if len(e.Weights) > maxWeights {
+		s.reply(e.Request, 400, "%d weights at once are too many; at most %d can be set by one call", len(e.Weights), maxWeights)
+		return
 	}
 	if len(e.Weights) == 0 {
 		s.reply(e.Request, 200, "")

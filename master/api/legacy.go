@@ -1,0 +1,406 @@
+package api
+
+import (
+	"net/http"
+	"strconv"
+	"strings"
+
+	"github.com/mesos/mesos-go/api/v1/lib"
+
+	"github.com/tombolo-project/tombolo/master/core"
+	"github.com/tombolo-project/tombolo/offers"
+)
+
+// This file and legacy_json.go are the endpoints of before the v1 API, which most
+// tools still read (reference sections 2.4 to 2.6). Mesos serves reads under any
+// method, so this does, too.
+
+// routeReads installs every endpoint that is no API call.
+func (s *Server) routeReads(both func(string, http.HandlerFunc)) {
+	both("/health", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusOK) })
+	both("/redirect", s.redirect)
+	both("/version", func(w http.ResponseWriter, r *http.Request) { s.json(w, r, s.versionJSON()) })
+	both("/flags", s.flags)
+	both("/state", s.reading(func(v *core.View, _ *http.Request) any { return s.stateJSON(v) }))
+	both("/state-summary", s.reading(func(v *core.View, _ *http.Request) any { return s.summaryJSON(v) }))
+	both("/slaves", s.reading(slavesJSON))
+	both("/frameworks", s.reading(frameworksJSON))
+	both("/tasks", s.reading(tasksJSON))
+	both("/roles", s.reading(func(v *core.View, _ *http.Request) any { return rolesJSON(v) }))
+	both("/weights", s.weights)
+	both("/teardown", s.teardown)
+	s.mux.HandleFunc("/metrics/snapshot", s.metricsSnapshot)
+	s.mux.HandleFunc("/metrics", s.prometheus)
+	s.mux.HandleFunc("/tombolo/explain", s.explain)
+}
+
+// reading serves what render makes of the present view.
+func (s *Server) reading(render func(*core.View, *http.Request) any) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		if v, ok := s.view(w, r); ok {
+			s.json(w, r, render(v, r))
+		}
+	}
+}
+
+// redirect names the leading master, which is this one.
+func (s *Server) redirect(w http.ResponseWriter, r *http.Request) {
+	v, ok := s.view(w, r)
+	if !ok {
+		return
+	}
+	host := v.Master.GetAddress().GetHostname()
+	if host == "" {
+		host = v.Master.GetAddress().GetIP()
+	}
+	w.Header().Set("Location", "//"+host+":"+strconv.Itoa(int(v.Master.GetPort())))
+	w.WriteHeader(http.StatusTemporaryRedirect)
+}
+
+func (s *Server) flags(w http.ResponseWriter, r *http.Request) {
+	if methods(w, r, http.MethodGet) {
+		s.json(w, r, map[string]any{"flags": s.facts.Flags})
+	}
+}
+
+// explain says why a framework is offered nothing (design D12).
+func (s *Server) explain(w http.ResponseWriter, r *http.Request) {
+	id := r.URL.Query().Get("framework_id")
+	if id == "" {
+		refuse(w, http.StatusBadRequest, "say which framework: ?framework_id=...")
+		return
+	}
+	reasons, known, err := s.backend.Explain(r.Context(), id)
+	switch {
+	case err != nil:
+		refuse(w, http.StatusServiceUnavailable, "%s", err)
+	case !known:
+		refuse(w, http.StatusNotFound, "no framework %s is known here", id)
+	default:
+		list := make([]map[string]string, 0, len(reasons))
+		for _, x := range reasons {
+			list = append(list, map[string]string{"role": x.Role, "agent_id": x.Agent, "reason": x.Sentence})
+		}
+		s.json(w, r, map[string]any{"framework_id": id, "reasons": list})
+	}
+}
+
+func (s *Server) teardown(w http.ResponseWriter, r *http.Request) {
+	if !methods(w, r, http.MethodPost) {
+		return
+	}
+	if err := r.ParseForm(); err != nil {
+		refuse(w, http.StatusBadRequest, "read the form: %s", err)
+		return
+	}
+	id := r.PostForm.Get("frameworkId")
+	if id == "" {
+		refuse(w, http.StatusBadRequest, "Missing 'frameworkId' query parameter")
+		return
+	}
+	s.ask(w, r, func(request core.RequestID) core.Event { return core.TornDown{Request: request, Framework: id} })
+}
+
+// leader is how this master shows itself as the leading one.
+func leader(v *core.View) map[string]any {
+	m := v.Master
+	info := map[string]any{"id": m.ID, "pid": m.GetPID(), "port": m.GetPort(), "hostname": m.GetHostname()}
+	addDomain(info, m.Domain)
+	return info
+}
+
+func addDomain(m map[string]any, d *mesos.DomainInfo) {
+	if d != nil {
+		m["domain"] = d
+	}
+}
+
+// stateJSON is /state.
+func (s *Server) stateJSON(v *core.View) map[string]any {
+	m := s.versionJSON()
+	var capabilities []string
+	for _, c := range v.Master.Capabilities {
+		capabilities = append(capabilities, c.Type.String())
+	}
+	connected := 0
+	for _, a := range v.Agents {
+		if a.Connected {
+			connected++
+		}
+	}
+	for key, value := range map[string]any{
+		"start_time": unix(s.facts.Started), "elected_time": unix(s.facts.Started),
+		"id": v.Master.ID, "pid": v.Master.GetPID(), "hostname": v.Master.GetHostname(), "capabilities": capabilities,
+		"activated_slaves": connected, "deactivated_slaves": len(v.Agents) - connected, "unreachable_slaves": v.Unreachable,
+		"leader": v.Master.GetPID(), "leader_info": leader(v), "flags": s.facts.Flags,
+		"slaves": agentList(v, ""), "recovered_slaves": recoveredList(v),
+		"frameworks": frameworkList(v.Frameworks, ""), "completed_frameworks": frameworkList(v.Completed, ""),
+		"orphan_tasks": []any{}, "unregistered_frameworks": []any{},
+	} {
+		m[key] = value
+	}
+	if s.facts.Cluster != "" {
+		m["cluster"] = s.facts.Cluster
+	}
+	addDomain(m, v.Master.Domain)
+	return m
+}
+
+// summaryJSON is /state-summary.
+func (s *Server) summaryJSON(v *core.View) map[string]any {
+	byAgent, agentFrameworks, frameworkAgents := tally(v)
+	agents := []map[string]any{}
+	for _, a := range v.Agents {
+		m := agentJSON(a)
+		byAgent[a.ID()].into(m)
+		m["framework_ids"] = orEmpty(sortedNames(agentFrameworks[a.ID()]))
+		agents = append(agents, m)
+	}
+	frameworks := []map[string]any{}
+	for _, f := range v.Frameworks {
+		m := frameworkSummary(f)
+		counts := taskCounts{}
+		for _, list := range [][]*mesos.Task{f.Tasks, f.Unreachable, f.Completed} {
+			counts.add(list)
+		}
+		counts.into(m)
+		m["slave_ids"] = orEmpty(sortedNames(frameworkAgents[f.ID()]))
+		frameworks = append(frameworks, m)
+	}
+	m := map[string]any{"hostname": v.Master.GetHostname(), "slaves": agents, "frameworks": frameworks}
+	if s.facts.Cluster != "" {
+		m["cluster"] = s.facts.Cluster
+	}
+	return m
+}
+
+func orEmpty(list []string) []string {
+	if list == nil {
+		return []string{}
+	}
+	return list
+}
+
+// taskCounts counts tasks by the name of their state.
+type taskCounts map[string]int
+
+func (c taskCounts) add(tasks []*mesos.Task) {
+	for _, t := range tasks {
+		c[t.GetState().String()]++
+	}
+}
+
+// into writes the counters that /state-summary shows.
+func (c taskCounts) into(m map[string]any) {
+	for _, state := range []string{
+		"TASK_STAGING", "TASK_STARTING", "TASK_RUNNING", "TASK_KILLING", "TASK_FINISHED", "TASK_KILLED",
+		"TASK_FAILED", "TASK_LOST", "TASK_ERROR", "TASK_UNREACHABLE",
+	} {
+		m[state] = c[state]
+	}
+}
+
+// tally sorts all tasks of the living frameworks by agent.
+func tally(v *core.View) (byAgent map[string]taskCounts, agentFrameworks, frameworkAgents map[string]map[string]bool) {
+	byAgent, agentFrameworks, frameworkAgents = map[string]taskCounts{}, map[string]map[string]bool{}, map[string]map[string]bool{}
+	note := func(m map[string]map[string]bool, a, b string) {
+		if m[a] == nil {
+			m[a] = map[string]bool{}
+		}
+		m[a][b] = true
+	}
+	for _, a := range v.Agents {
+		byAgent[a.ID()] = taskCounts{}
+	}
+	for _, f := range v.Frameworks {
+		for _, list := range [][]*mesos.Task{f.Tasks, f.Unreachable, f.Completed} {
+			for _, t := range list {
+				if c := byAgent[t.AgentID.Value]; c != nil {
+					c[t.GetState().String()]++
+				}
+				note(agentFrameworks, t.AgentID.Value, f.ID())
+				note(frameworkAgents, f.ID(), t.AgentID.Value)
+			}
+		}
+	}
+	return byAgent, agentFrameworks, frameworkAgents
+}
+
+// slavesJSON is /slaves.
+func slavesJSON(v *core.View, r *http.Request) any {
+	only := r.URL.Query().Get("slave_id")
+	list := agentList(v, only)
+	for i, a := range selectedAgents(v, only) {
+		reserved := map[string]any{}
+		for role, res := range a.Total.Reserved() {
+			reserved[role] = full(res)
+		}
+		list[i]["reserved_resources_full"] = reserved
+		list[i]["unreserved_resources_full"] = full(a.Total.Unreserved())
+		list[i]["used_resources_full"] = full(a.Used)
+		list[i]["offered_resources_full"] = full(a.Offered)
+	}
+	recovered := []any{}
+	if only == "" {
+		recovered = recoveredList(v)
+	}
+	return map[string]any{"slaves": list, "recovered_slaves": recovered}
+}
+
+func selectedAgents(v *core.View, only string) []*core.AgentView {
+	var list []*core.AgentView
+	for _, a := range v.Agents {
+		if only == "" || a.ID() == only {
+			list = append(list, a)
+		}
+	}
+	return list
+}
+
+func agentList(v *core.View, only string) []map[string]any {
+	list := []map[string]any{}
+	for _, a := range selectedAgents(v, only) {
+		list = append(list, agentJSON(a))
+	}
+	return list
+}
+
+func recoveredList(v *core.View) []any {
+	list := []any{}
+	for i := range v.Recovered {
+		info := &v.Recovered[i]
+		list = append(list, map[string]any{
+			"id": info.GetID().GetValue(), "hostname": info.Hostname, "port": info.GetPort(), "attributes": attributes(info.Attributes),
+		})
+	}
+	return list
+}
+
+// frameworksJSON is /frameworks.
+func frameworksJSON(v *core.View, r *http.Request) any {
+	only := r.URL.Query().Get("framework_id")
+	return map[string]any{
+		"frameworks": frameworkList(v.Frameworks, only), "completed_frameworks": frameworkList(v.Completed, only),
+		"unregistered_frameworks": []any{},
+	}
+}
+
+func frameworkList(views []*core.FrameworkView, only string) []*frameworkJSON {
+	list := []*frameworkJSON{}
+	for _, f := range views {
+		if only == "" || f.ID() == only {
+			list = append(list, newFrameworkJSON(f))
+		}
+	}
+	return list
+}
+
+// tasksJSON is /tasks: every task there is or was, filtered and cut to a page.
+func tasksJSON(v *core.View, r *http.Request) any {
+	q := r.URL.Query()
+	var all []*mesos.Task
+	for _, views := range [][]*core.FrameworkView{v.Frameworks, v.Completed} {
+		for _, f := range views {
+			if only := q.Get("framework_id"); only != "" && f.ID() != only {
+				continue
+			}
+			for _, tasks := range [][]*mesos.Task{f.Tasks, f.Unreachable, f.Completed} {
+				all = append(all, tasks...)
+			}
+		}
+	}
+	if only := q.Get("task_id"); only != "" {
+		var found []*mesos.Task
+		for _, t := range all {
+			if t.TaskID.Value == only {
+				found = append(found, t)
+			}
+		}
+		all = found
+	}
+	sortTasks(all, q.Get("order") == "asc")
+	offset, limit := number(q.Get("offset"), 0), number(q.Get("limit"), 100)
+	offset = min(offset, len(all))
+	all = all[offset:min(len(all), offset+limit)]
+	return map[string]any{"tasks": taskList(all)}
+}
+
+// number reads a query parameter as Mesos does: what is no whole number >= 0 counts as absent.
+func number(text string, absent int) int {
+	if n, err := strconv.Atoi(text); err == nil && n >= 0 && n < 1<<30 {
+		return n
+	}
+	return absent
+}
+
+// role is one role that exists: it has frameworks, reservations or a weight.
+type role struct {
+	name               string
+	weight             float64
+	frameworks         []string
+	allocated, offered offers.Resources
+	reserved           offers.Resources
+}
+
+// rolesOf collects the roles of a view, by name.
+func rolesOf(v *core.View) []*role {
+	byName := map[string]*role{}
+	get := func(name string) *role {
+		if byName[name] == nil {
+			byName[name] = &role{name: name, weight: 1}
+		}
+		return byName[name]
+	}
+	for _, f := range v.Frameworks {
+		for _, name := range f.Roles() {
+			r := get(name)
+			r.frameworks = append(r.frameworks, f.ID())
+			r.allocated = r.allocated.Plus(f.Used.AllocatedTo(name))
+			r.offered = r.offered.Plus(f.Offered.AllocatedTo(name))
+		}
+	}
+	for _, a := range v.Agents {
+		for name, res := range a.Total.Reserved() {
+			r := get(name)
+			r.reserved = r.reserved.Plus(res)
+		}
+	}
+	for _, w := range v.Weights {
+		get(w.GetRole()).weight = w.Weight
+	}
+	var list []*role
+	for _, name := range sortedNames(byName) {
+		list = append(list, byName[name])
+	}
+	return list
+}
+
+// rolesJSON is /roles.
+func rolesJSON(v *core.View) any {
+	list := []any{}
+	for _, r := range rolesOf(v) {
+		list = append(list, map[string]any{
+			"name": r.name, "weight": r.weight,
+			"quota": map[string]any{
+				"role": r.name, "guarantee": map[string]any{}, "limit": map[string]any{},
+				"consumed": quantities(r.allocated.Plus(r.reserved)),
+			},
+			"resources": quantities(r.allocated.Plus(r.offered)), "allocated": quantities(r.allocated),
+			"offered": quantities(r.offered), "reserved": quantities(r.reserved), "frameworks": orEmpty(r.frameworks),
+		})
+	}
+	return map[string]any{"roles": list}
+}
+
+// quantities is the sum of each scalar, without those that are 0.
+func quantities(r offers.Resources) map[string]float64 {
+	m := map[string]float64{}
+	for _, x := range r.Mesos() {
+		if x.Scalar != nil && !strings.HasPrefix(x.Name, "ephemeral_") {
+			if q := r.Scalar(x.Name).Float(); q != 0 {
+				m[x.Name] = q
+			}
+		}
+	}
+	return m
+}

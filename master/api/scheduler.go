@@ -1,0 +1,203 @@
+package api
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+
+	"github.com/google/uuid"
+	"github.com/mesos/mesos-go/api/v1/lib"
+	"github.com/mesos/mesos-go/api/v1/lib/scheduler"
+
+	"github.com/tombolo-project/tombolo/master/core"
+	"github.com/tombolo-project/tombolo/mesos/codec"
+)
+
+const streamIDHeader = "Mesos-Stream-Id"
+
+// scheduler serves the v1 scheduler API: the checks of reference section 1.1 that
+// need no knowledge of the datacenter, then the call itself.
+func (s *Server) scheduler(w http.ResponseWriter, r *http.Request) {
+	if !methods(w, r, http.MethodPost) {
+		return
+	}
+	call := &scheduler.Call{}
+	c, body, ok := decode(w, r, call)
+	if !ok {
+		return
+	}
+	if err := validCall(call); err != nil {
+		refuse(w, http.StatusBadRequest, "Failed to validate scheduler::Call: %s", err)
+		return
+	}
+	if call.Type == scheduler.Call_SUBSCRIBE {
+		s.subscribe(w, r, call, constrained(c, body))
+		return
+	}
+	s.ask(w, r, func(id core.RequestID) core.Event {
+		return core.SchedulerCalled{Request: id, Stream: core.StreamID(r.Header.Get(streamIDHeader)), Call: call, Constrained: constrained(c, body)}
+	})
+}
+
+// subscribe opens a scheduler's event stream (reference rows SCH-10, SCH-11).
+func (s *Server) subscribe(w http.ResponseWriter, r *http.Request, call *scheduler.Call, constrained bool) {
+	c, err := codec.ForAccept(r.Header.Get("Accept"))
+	if err != nil {
+		refuse(w, http.StatusNotAcceptable, "%s", err)
+		return
+	}
+	if r.Header.Get(streamIDHeader) != "" {
+		refuse(w, http.StatusBadRequest, "Subscribe calls should not include the '%s' header", streamIDHeader)
+		return
+	}
+	id, stream := core.StreamID(uuid.NewString()), NewStream()
+	w.Header().Set(streamIDHeader, string(id))
+	s.backend.Subscribe(id, stream, call, constrained)
+	err = stream.serve(r.Context(), w, c)
+	s.backend.Unsubscribe(id, err)
+}
+
+// validCall checks that a call has what its type needs (reference section 1.2).
+func validCall(c *scheduler.Call) error {
+	if c.Type == scheduler.Call_UNKNOWN && c.FrameworkID == nil {
+		return fmt.Errorf("Expecting 'type' to be present")
+	}
+	if c.Type == scheduler.Call_SUBSCRIBE {
+		return validSubscribe(c)
+	}
+	if c.FrameworkID == nil {
+		return fmt.Errorf("Expecting 'framework_id' to be present")
+	}
+	if c.Type == scheduler.Call_UNKNOWN {
+		return fmt.Errorf("Expecting 'type' to be present")
+	}
+	if name, there := payload(c); !there {
+		return fmt.Errorf("Expecting '%s' to be present", name)
+	}
+	switch c.Type {
+	case scheduler.Call_ACCEPT:
+		return validAccept(c.Accept)
+	case scheduler.Call_ACKNOWLEDGE:
+		return validUUID(c.Acknowledge.UUID)
+	case scheduler.Call_ACKNOWLEDGE_OPERATION_STATUS:
+		if c.AcknowledgeOperationStatus.AgentID == nil {
+			return fmt.Errorf("Expecting 'agent_id' to be present")
+		}
+		return validUUID(c.AcknowledgeOperationStatus.UUID)
+	case scheduler.Call_UPDATE_FRAMEWORK:
+		if c.UpdateFramework.FrameworkInfo.GetID().GetValue() != c.FrameworkID.Value {
+			return fmt.Errorf("'update_framework.framework_info.id' differs from 'framework_id'")
+		}
+	}
+	return nil
+}
+
+func validSubscribe(c *scheduler.Call) error {
+	if c.Subscribe == nil {
+		return fmt.Errorf("Expecting 'subscribe' to be present")
+	}
+	info := c.Subscribe.FrameworkInfo
+	if info == nil {
+		return fmt.Errorf("Expecting 'subscribe.framework_info' to be present")
+	}
+	if (info.ID == nil) != (c.FrameworkID == nil) || info.GetID().GetValue() != c.GetFrameworkID().GetValue() {
+		return fmt.Errorf("'framework_id' differs from 'subscribe.framework_info.id'")
+	}
+	return nil
+}
+
+// validAccept checks that each operation has what its type needs (reference row ACC-09).
+func validAccept(a *scheduler.Call_Accept) error {
+	for i := range a.Operations {
+		op := &a.Operations[i]
+		there := true
+		switch op.Type {
+		case mesos.Offer_Operation_LAUNCH:
+			there = op.Launch != nil
+		case mesos.Offer_Operation_LAUNCH_GROUP:
+			there = op.LaunchGroup != nil
+		case mesos.Offer_Operation_UNKNOWN:
+			return fmt.Errorf("Expecting 'type' of accept.operations[%d] to be present", i)
+		}
+		if !there {
+			return fmt.Errorf("Expecting the payload of accept.operations[%d] of type %s to be present", i, op.Type)
+		}
+	}
+	return nil
+}
+
+// payload says whether the sub-message that a call's type needs is there, and how it is called.
+func payload(c *scheduler.Call) (name string, there bool) {
+	switch c.Type {
+	case scheduler.Call_ACCEPT:
+		return "accept", c.Accept != nil
+	case scheduler.Call_DECLINE:
+		return "decline", c.Decline != nil
+	case scheduler.Call_KILL:
+		return "kill", c.Kill != nil
+	case scheduler.Call_SHUTDOWN:
+		return "shutdown", c.Shutdown != nil
+	case scheduler.Call_ACKNOWLEDGE:
+		return "acknowledge", c.Acknowledge != nil
+	case scheduler.Call_RECONCILE:
+		return "reconcile", c.Reconcile != nil
+	case scheduler.Call_MESSAGE:
+		return "message", c.Message != nil
+	case scheduler.Call_REQUEST:
+		return "request", c.Request != nil
+	case scheduler.Call_ACCEPT_INVERSE_OFFERS:
+		return "accept_inverse_offers", c.AcceptInverseOffers != nil
+	case scheduler.Call_DECLINE_INVERSE_OFFERS:
+		return "decline_inverse_offers", c.DeclineInverseOffers != nil
+	case scheduler.Call_ACKNOWLEDGE_OPERATION_STATUS:
+		return "acknowledge_operation_status", c.AcknowledgeOperationStatus != nil
+	case scheduler.Call_RECONCILE_OPERATIONS:
+		return "reconcile_operations", c.ReconcileOperations != nil
+	case scheduler.Call_UPDATE_FRAMEWORK:
+		return "update_framework", c.UpdateFramework != nil
+	default: // TEARDOWN, REVIVE and SUPPRESS need none
+		return "", true
+	}
+}
+
+func validUUID(u []byte) error {
+	if len(u) != 16 {
+		return fmt.Errorf("Not a valid UUID: it has %d bytes instead of 16", len(u))
+	}
+	return nil
+}
+
+// constrained says whether a SUBSCRIBE or UPDATE_FRAMEWORK carries
+// offer_constraints, a field (number 3) that is younger than our vocabulary.
+func constrained(c codec.Codec, body []byte) bool {
+	if c == codec.Protobuf {
+		return protobufConstrained(body)
+	}
+	type sub struct {
+		Constraints json.RawMessage `json:"offer_constraints"`
+	}
+	var call struct {
+		Subscribe *sub `json:"subscribe"`
+		Update    *sub `json:"update_framework"`
+	}
+	if json.Unmarshal(body, &call) != nil {
+		return false
+	}
+	for _, s := range []*sub{call.Subscribe, call.Update} {
+		if s != nil && len(s.Constraints) > 0 && string(s.Constraints) != "null" && string(s.Constraints) != "{}" {
+			return true
+		}
+	}
+	return false
+}
+
+// protobufConstrained looks for field 3 within fields 3 (subscribe) and 19 (update_framework).
+func protobufConstrained(body []byte) bool {
+	found := false
+	fields(body, func(number uint64, sub []byte) {
+		if number == 3 || number == 19 {
+			fields(sub, func(number uint64, _ []byte) { found = found || number == 3 })
+		}
+	})
+	return found
+}

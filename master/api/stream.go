@@ -1,0 +1,143 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/gogo/protobuf/proto"
+
+	"github.com/tombolo-project/tombolo/mesos/codec"
+	"github.com/tombolo-project/tombolo/mesos/recordio"
+)
+
+// Limits of one event stream.
+const (
+	maxPending   = 16384            // events that wait for a slow reader; one more and it is disconnected
+	writeTimeout = 30 * time.Second // for a reader to take what is written to it
+)
+
+// Errors that end a stream.
+var (
+	errSlowReader = errors.New("the client reads its events too slowly")
+	errFinished   = errors.New("the master ended the stream")
+	// ErrReplaced ends the oldest operator stream when there are too many.
+	ErrReplaced = errors.New("too many subscribers; the oldest is disconnected")
+)
+
+// Stream is a queue of events on their way to one client. Its methods are safe
+// for concurrent use and never block.
+type Stream struct {
+	mu       sync.Mutex // protects the fields below
+	queue    []proto.Message
+	finished bool
+	failed   error
+	wake     chan struct{} // has room for one
+}
+
+// NewStream returns an empty stream.
+func NewStream() *Stream { return &Stream{wake: make(chan struct{}, 1)} }
+
+// Send queues an event. A client that is too far behind is disconnected instead.
+func (s *Stream) Send(event proto.Message) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case s.finished || s.failed != nil:
+		return
+	case len(s.queue) >= maxPending:
+		s.failed = errSlowReader
+		s.queue = nil
+	default:
+		s.queue = append(s.queue, event)
+	}
+	s.signal()
+}
+
+// Finish ends the stream once all that was sent has been written.
+func (s *Stream) Finish() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.finished = true
+	s.signal()
+}
+
+// Fail ends the stream at once.
+func (s *Stream) Fail(reason error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.failed == nil {
+		s.failed = reason
+		s.queue = nil
+	}
+	s.signal()
+}
+
+func (s *Stream) signal() {
+	select {
+	case s.wake <- struct{}{}:
+	default:
+	}
+}
+
+// take returns all queued events; err says that no more will come.
+func (s *Stream) take() ([]proto.Message, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	events := s.queue
+	s.queue = nil
+	if s.failed != nil {
+		return nil, s.failed
+	}
+	if s.finished && len(events) == 0 {
+		return nil, errFinished
+	}
+	return events, nil
+}
+
+// serve writes the stream's events to w until it ends, and says why it did. The
+// header, but for Content-Type, is the caller's.
+func (s *Stream) serve(ctx context.Context, w http.ResponseWriter, c codec.Codec) error {
+	w.Header().Set("Content-Type", c.MediaType())
+	w.WriteHeader(http.StatusOK)
+	control := http.NewResponseController(w)
+	if err := control.Flush(); err != nil {
+		return err
+	}
+	out := recordio.NewWriter(w)
+	for {
+		events, err := s.take()
+		if err != nil {
+			return err
+		}
+		if len(events) == 0 {
+			select {
+			case <-ctx.Done():
+				return context.Cause(ctx)
+			case <-s.wake:
+			}
+			continue
+		}
+		if err := write(control, out, c, events); err != nil {
+			return err
+		}
+	}
+}
+
+func write(control *http.ResponseController, out *recordio.Writer, c codec.Codec, events []proto.Message) error {
+	if err := control.SetWriteDeadline(time.Now().Add(writeTimeout)); err != nil {
+		return err
+	}
+	for _, event := range events {
+		record, err := c.Marshal(event)
+		if err != nil {
+			return err
+		}
+		if err := out.Write(record); err != nil {
+			return err
+		}
+	}
+	return control.Flush()
+}
