@@ -21,7 +21,7 @@ const executorHeartbeat = 30 * time.Minute
 // executor serves /slave(1)/api/v1/executor; reference rows EXE-01 to EXE-07.
 func (s *Server) executor(w http.ResponseWriter, r *http.Request) {
 	call := &executor.Call{}
-	if !decode(w, r, call, maxCall) {
+	if _, ok := decode(w, r, call, maxCall); !ok {
 		return
 	}
 	accept, err := codec.ForAccept(r.Header.Get("Accept"))

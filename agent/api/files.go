@@ -3,6 +3,7 @@ package api
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"net/http"
 	"path"
 	"strconv"
@@ -114,4 +115,21 @@ func fileError(w http.ResponseWriter, err error) {
 		return
 	}
 	refuse(w, http.StatusInternalServerError, err.Error())
+}
+
+// unixMode is a mode as stat has it.
+func unixMode(m fs.FileMode) uint32 {
+	mode := uint32(m.Perm())
+	for bit, value := range map[fs.FileMode]uint32{
+		fs.ModeSetuid: 0o4000, fs.ModeSetgid: 0o2000, fs.ModeSticky: 0o1000,
+	} {
+		if m&bit != 0 {
+			mode |= value
+		}
+	}
+	kinds := map[fs.FileMode]uint32{
+		0: 0o100000, fs.ModeDir: 0o040000, fs.ModeSymlink: 0o120000, fs.ModeNamedPipe: 0o010000,
+		fs.ModeSocket: 0o140000, fs.ModeDevice: 0o060000, fs.ModeDevice | fs.ModeCharDevice: 0o020000,
+	}
+	return mode | kinds[m.Type()]
 }

@@ -93,16 +93,17 @@ func method(h http.HandlerFunc, allowed ...string) http.HandlerFunc {
 	}
 }
 
-// decode reads a call in the form its Content-Type names; it answers by itself when it can't.
-func decode(w http.ResponseWriter, r *http.Request, call proto.Message, limit int64) bool {
+// decode reads a call in the form its Content-Type names and returns its bytes too;
+// it answers by itself when it can't.
+func decode(w http.ResponseWriter, r *http.Request, call proto.Message, limit int64) ([]byte, bool) {
 	c, err := codec.ForContentType(r.Header.Get("Content-Type"))
 	switch {
 	case errors.Is(err, codec.ErrNoContentType):
 		refuse(w, http.StatusBadRequest, "Expecting 'Content-Type' to be present")
-		return false
+		return nil, false
 	case err != nil:
 		refuse(w, http.StatusUnsupportedMediaType, "Expecting 'Content-Type' of application/json or application/x-protobuf")
-		return false
+		return nil, false
 	}
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, limit))
 	if err != nil {
@@ -111,13 +112,13 @@ func decode(w http.ResponseWriter, r *http.Request, call proto.Message, limit in
 		} else {
 			refuse(w, http.StatusBadRequest, "The call was cut off")
 		}
-		return false
+		return nil, false
 	}
 	if err := c.Unmarshal(body, call); err != nil {
 		refuse(w, http.StatusBadRequest, "Failed to parse body: "+err.Error())
-		return false
+		return nil, false
 	}
-	return true
+	return body, true
 }
 
 // writeJSON answers a page; ?jsonp= wraps it as Mesos does.

@@ -70,12 +70,14 @@ func statistics(u containers.Usage) *mesos.ResourceStatistics {
 		Timestamp:          float64(u.Timestamp.UnixMicro()) / 1e6,
 		CPUsUserTimeSecs:   f(u.CPUUser),
 		CPUsSystemTimeSecs: f(u.CPUSystem),
-		CPUsLimit:          f(u.CPULimit),
 		CPUsSoftLimit:      f(u.CPUSoftLimit),
 		MemTotalBytes:      n(u.MemTotal),
 		MemRSSBytes:        n(u.MemRSS),
 		Processes:          &u.Processes,
 		Threads:            &u.Threads,
+	}
+	if u.CPULimit > 0 {
+		m.CPUsLimit = f(u.CPULimit)
 	}
 	if u.MemLimit > 0 {
 		m.MemLimitBytes = n(u.MemLimit)

@@ -289,7 +289,7 @@ func (m *Manager) Usage(id string) (Usage, error) {
 	r := c.resources
 	c.mu.Unlock()
 	u := Usage{Timestamp: time.Now(), CPUSoftLimit: r.CPUs, CPULimit: r.CPULimit, MemSoftLimit: uint64(r.Mem), MemLimit: uint64(r.MemLimit)}
-	if u.CPULimit == 0 {
+	if u.CPULimit == 0 && m.cfg.EnableCFS {
 		u.CPULimit = r.CPUs
 	}
 	err := c.isolation.usage(&u)

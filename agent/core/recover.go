@@ -85,6 +85,9 @@ func (s *State) recoverTask(e *executor, r RecoveredTask) {
 		t.state = u.Status.GetState()
 		t.statuses = remember(t.statuses, u.Status)
 		st.seen[string(u.UUID)] = true
+		if i <= r.Acknowledged {
+			t.sent, t.sentUUID = u.Status.State, u.UUID
+		}
 		if i >= r.Acknowledged {
 			st.pending = append(st.pending, pending{StatusUpdate: u, run: &run, task: t})
 		}

@@ -89,10 +89,7 @@ func (s *State) reregistration() *messages.ReregisterSlaveMessage {
 // taskMessage is a task as the master keeps it.
 func (s *State) taskMessage(t *task) mesos.Task {
 	m := newTask(t)
-	if st := s.streams[t.key()]; st != nil && len(st.pending) > 0 {
-		head := st.pending[0]
-		m.StatusUpdateState, m.StatusUpdateUUID = head.Status.State, head.UUID
-	}
+	m.StatusUpdateState, m.StatusUpdateUUID = t.sent, t.sentUUID
 	return m
 }
 

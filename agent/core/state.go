@@ -119,6 +119,8 @@ type task struct {
 	state     mesos.TaskState // latest
 	delivered bool
 	statuses  []mesos.TaskStatus
+	sent      *mesos.TaskState // of the last update that was sent, acknowledged or not
+	sentUUID  []byte
 }
 
 // cause is why the agent ends an executor, as its tasks will be told.

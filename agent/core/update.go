@@ -136,7 +136,7 @@ func (s *State) push(t *task, status *mesos.TaskStatus) {
 
 // remember keeps one status per state change, the newest last, as /state shows them.
 func remember(all []mesos.TaskStatus, status mesos.TaskStatus) []mesos.TaskStatus {
-	status.UUID, status.Data = nil, nil
+	status.Data = nil
 	if n := len(all); n > 0 && all[n-1].GetState() == status.GetState() {
 		all = append([]mesos.TaskStatus(nil), all[:n-1]...)
 	}
@@ -190,6 +190,10 @@ func (s *State) forward(st *stream) {
 	u.LatestState = &latest
 	pid := s.cfg.PID
 	s.do(Send{To: s.master, Message: &messages.StatusUpdateMessage{Update: u, PID: &pid}})
+	if t := st.pending[0].task; t != nil {
+		t.sent, t.sentUUID = u.Status.State, u.UUID
+		t.executor.touch()
+	}
 	s.after(st.retry, timer{kind: timerUpdate, task: st.key})
 }
 
