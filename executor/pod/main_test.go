@@ -11,7 +11,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
-	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -24,13 +23,14 @@ import (
 	containerd "github.com/tombolo-project/tombolo/datacenter/runtime"
 )
 
-// The tests run a real containerd in a network and mount namespace of their own: the test binary starts itself again in
-// them. Nothing outside is touched but the cgroup hierarchies, under testCgroup.
+// The tests run a real containerd in network, mount and process namespaces of their own: the test binary starts itself
+// again in them. When it ends, however it ends, everything in them ends too. Nothing outside is touched but a directory and
+// a cgroup.
 
 // agentIP is the address of the agent in the tests' network namespace.
 const agentIP = "172.31.255.1"
 
-// insideVariable tells the second start of the test binary that it is the second.
+// insideVariable tells the second start of the test binary that it is the second, and the directory that it may use.
 const insideVariable = "TOMBOLO_TEST_INSIDE"
 
 // rt is the container runtime of all tests of this package.
@@ -40,10 +40,11 @@ var rt struct {
 }
 
 func TestMain(m *testing.M) {
-	if os.Getenv(insideVariable) == "" {
+	dir := os.Getenv(insideVariable)
+	if dir == "" {
 		os.Exit(outside())
 	}
-	os.Exit(inside(m))
+	os.Exit(inside(m, dir))
 }
 
 // outside starts the test binary again in namespaces of its own.
@@ -52,12 +53,20 @@ func outside() int {
 		fmt.Println("the tests of the pod executor run a real container runtime: run them as root")
 		return 1
 	}
+	dir, err := os.MkdirTemp("", "tp")
+	if err != nil {
+		fmt.Println(err)
+		return 1
+	}
 	cmd := exec.Command(os.Args[0], os.Args[1:]...)
-	cmd.Env = append(os.Environ(), insideVariable+"=1")
+	cmd.Env = append(os.Environ(), insideVariable+"="+dir)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
-	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET | syscall.CLONE_NEWNS, Pdeathsig: syscall.SIGKILL}
+	cmd.SysProcAttr = &syscall.SysProcAttr{
+		Cloneflags: syscall.CLONE_NEWNET | syscall.CLONE_NEWNS | syscall.CLONE_NEWPID, Pdeathsig: syscall.SIGKILL,
+	}
 	runtime.LockOSThread() // the parent of Pdeathsig is the thread
-	err := cmd.Run()
+	err = cmd.Run()
+	cleanErr := errors.Join(podCgroup{path: testCgroup(dir)}.remove(), os.RemoveAll(dir))
 	var exit *exec.ExitError
 	switch {
 	case errors.As(err, &exit):
@@ -65,17 +74,18 @@ func outside() int {
 	case err != nil:
 		fmt.Println("start the tests in namespaces of their own:", err)
 		return 1
+	case cleanErr != nil:
+		fmt.Println("clean up:", cleanErr)
+		return 1
 	}
 	return 0
 }
 
+// testCgroup is the cgroup of the tests, after their directory.
+func testCgroup(dir string) string { return "/tombolo-test-" + filepath.Base(dir) }
+
 // inside starts containerd and a registry, runs the tests, and cleans up.
-func inside(m *testing.M) int {
-	dir, err := os.MkdirTemp("", "tp")
-	if err != nil {
-		fmt.Println(err)
-		return 1
-	}
+func inside(m *testing.M, dir string) int {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	stop, err := startRuntime(ctx, dir)
@@ -124,7 +134,7 @@ func startRuntime(ctx context.Context, dir string) (stop func() error, err error
 	if err := config.Prepare(); err != nil {
 		return nil, err
 	}
-	rt.socket, rt.cgroup = config.Endpoint(), fmt.Sprintf("/tombolo-test-%d", os.Getpid())
+	rt.socket, rt.cgroup = config.Endpoint(), testCgroup(dir)
 	spec := config.Spec()
 	logFile, err := os.Create(filepath.Join(dir, "containerd.log"))
 	if err != nil {
@@ -144,32 +154,20 @@ func startRuntime(ctx context.Context, dir string) (stop func() error, err error
 		}
 		time.Sleep(100 * time.Millisecond)
 	}
-	return func() error { return stopRuntime(cmd, dir) }, nil
-}
-
-func stopRuntime(cmd *exec.Cmd, dir string) error {
-	if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
+	return func() error {
+		err := cmd.Process.Signal(syscall.SIGTERM)
+		_ = cmd.Wait() // its exit status says how it was ended
 		return err
-	}
-	_ = cmd.Wait() // its exit status says how it was ended
-	var errs []error
-	errs = append(errs, (podCgroup{path: rt.cgroup}).remove())
-	mounts, err := os.ReadFile("/proc/self/mounts")
-	if err != nil {
-		return err
-	}
-	for line := range strings.Lines(string(mounts)) {
-		if fields := strings.Fields(line); strings.HasPrefix(fields[1], dir) {
-			_ = unix.Unmount(fields[1], unix.MNT_DETACH) // shows in RemoveAll
-		}
-	}
-	return errors.Join(append(errs, os.RemoveAll(dir))...)
+	}, nil
 }
 
 // prepareNamespaces makes this process's namespaces usable: no mount spreads out of them, and the agent has an address.
 func prepareNamespaces() error {
 	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
 		return fmt.Errorf("make mounts private: %w", err)
+	}
+	if err := unix.Mount("proc", "/proc", "proc", unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, ""); err != nil {
+		return fmt.Errorf("show the processes of the namespace: %w", err)
 	}
 	lo, err := netlink.LinkByName("lo")
 	if err != nil {

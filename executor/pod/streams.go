@@ -3,23 +3,14 @@ package pod
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
-	"net/http"
-	"net/url"
-	"strconv"
 	"sync"
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
-	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/util/httpstream"
-	"k8s.io/client-go/rest"
-	"k8s.io/client-go/tools/remotecommand"
-	"k8s.io/client-go/transport/spdy"
-	"k8s.io/client-go/util/exec"
 	cri "k8s.io/cri-api/pkg/apis/runtime/v1"
 
+	"github.com/tombolo-project/tombolo/executor/pod/streaming"
 	"github.com/tombolo-project/tombolo/virtualnode/podapi"
 )
 
@@ -54,10 +45,13 @@ func (s *service) remote(stream podapi.ExecServer, prepare func(context.Context,
 	if err != nil {
 		return err
 	}
-	if first.Start == nil {
-		return status.Error(codes.InvalidArgument, "the first message of the stream must be its start")
-	}
 	start := first.Start
+	switch {
+	case start == nil:
+		return status.Error(codes.InvalidArgument, "the first message of the stream must be its start")
+	case !start.Stdin && !start.Stdout && !start.Stderr:
+		return status.Error(codes.InvalidArgument, "at least one of stdin, stdout and stderr must be asked for")
+	}
 	ctx, cancel := context.WithCancel(stream.Context())
 	defer cancel()
 	instance, err := s.runningInstance(start.TaskID, start.Container)
@@ -68,60 +62,47 @@ func (s *service) remote(stream podapi.ExecServer, prepare func(context.Context,
 	if err != nil {
 		return err // a status of the container runtime
 	}
-	target, err := url.Parse(address)
-	if err != nil {
-		return status.Errorf(codes.Internal, "the container runtime's streaming address: %v", err)
-	}
-	executor, err := remotecommand.NewSPDYExecutor(&rest.Config{}, http.MethodPost, target)
-	if err != nil {
-		return status.Errorf(codes.Internal, "stream to the container runtime: %v", err)
-	}
 	pipe := newExecPipe(stream, start)
+	defer pipe.stdin.Close() // lets receive go
 	go pipe.receive(cancel)
-	err = executor.StreamWithContext(ctx, pipe.options())
-	var exit exec.CodeExitError
-	switch {
-	case err == nil:
-		return stream.Send(&podapi.ExecOutput{Exit: &podapi.ExecExit{}})
-	case errors.As(err, &exit):
-		return stream.Send(&podapi.ExecOutput{Exit: &podapi.ExecExit{Code: exit.Code}})
-	default:
-		return status.Errorf(codes.Internal, "%v", err)
+	code, err := streaming.Run(ctx, address, pipe.process())
+	if err != nil {
+		return status.Error(codes.Internal, err.Error())
 	}
+	return stream.Send(&podapi.ExecOutput{Exit: &podapi.ExecExit{Code: code}})
 }
 
-// execPipe turns messages into the streams that remotecommand wants.
+// execPipe turns messages into streams and back.
 type execPipe struct {
 	stream podapi.ExecServer
 	start  *podapi.ExecStart
 	stdin  *io.PipeReader
 	input  *io.PipeWriter
-	sizes  chan remotecommand.TerminalSize
-	done   chan struct{}
+	sizes  chan streaming.Size
 	sends  sync.Mutex // guards stream.Send: stdout and stderr are written by two goroutines
 }
 
 func newExecPipe(stream podapi.ExecServer, start *podapi.ExecStart) *execPipe {
-	p := &execPipe{stream: stream, start: start, sizes: make(chan remotecommand.TerminalSize, 16), done: make(chan struct{})}
+	p := &execPipe{stream: stream, start: start, sizes: make(chan streaming.Size, 16)}
 	p.stdin, p.input = io.Pipe()
 	return p
 }
 
-func (p *execPipe) options() remotecommand.StreamOptions {
-	options := remotecommand.StreamOptions{Tty: p.start.TTY}
+func (p *execPipe) process() streaming.Process {
+	var out streaming.Process
 	if p.start.Stdin {
-		options.Stdin = p.stdin
+		out.Stdin = p.stdin
 	}
 	if p.start.Stdout {
-		options.Stdout = p.writer(func(data []byte) *podapi.ExecOutput { return &podapi.ExecOutput{Stdout: data} })
+		out.Stdout = p.writer(func(data []byte) *podapi.ExecOutput { return &podapi.ExecOutput{Stdout: data} })
 	}
 	if p.start.Stderr && !p.start.TTY {
-		options.Stderr = p.writer(func(data []byte) *podapi.ExecOutput { return &podapi.ExecOutput{Stderr: data} })
+		out.Stderr = p.writer(func(data []byte) *podapi.ExecOutput { return &podapi.ExecOutput{Stderr: data} })
 	}
 	if p.start.TTY {
-		options.TerminalSizeQueue = p
+		out.Sizes = p.sizes
 	}
-	return options
+	return out
 }
 
 func (p *execPipe) writer(wrap func([]byte) *podapi.ExecOutput) io.Writer {
@@ -132,19 +113,8 @@ func (p *execPipe) writer(wrap func([]byte) *podapi.ExecOutput) io.Writer {
 	})
 }
 
-// Next implements remotecommand.TerminalSizeQueue.
-func (p *execPipe) Next() *remotecommand.TerminalSize {
-	select {
-	case size := <-p.sizes:
-		return &size
-	case <-p.done:
-		return nil
-	}
-}
-
 // receive takes in what the bridge sends until it ends the stream; a broken stream gives up the command.
 func (p *execPipe) receive(cancel func()) {
-	defer close(p.done)
 	for {
 		message, err := p.stream.Recv()
 		if errors.Is(err, io.EOF) {
@@ -157,12 +127,11 @@ func (p *execPipe) receive(cancel func()) {
 			return
 		}
 		if message.Size != nil {
-			p.resize(remotecommand.TerminalSize{Width: message.Size.Width, Height: message.Size.Height})
+			p.resize(streaming.Size{Width: message.Size.Width, Height: message.Size.Height})
 		}
 		if len(message.Stdin) > 0 && p.start.Stdin {
-			// A reader that has gone makes the write fail: the command has ended, or wants no more.
 			if _, err := p.input.Write(message.Stdin); err != nil {
-				continue
+				continue // the process has ended or wants no more; sizes may still come
 			}
 		}
 		if message.StdinEOF {
@@ -172,7 +141,7 @@ func (p *execPipe) receive(cancel func()) {
 }
 
 // resize queues a size; if too many wait, the oldest is of no interest any more.
-func (p *execPipe) resize(size remotecommand.TerminalSize) {
+func (p *execPipe) resize(size streaming.Size) {
 	for {
 		select {
 		case p.sizes <- size:
@@ -195,7 +164,8 @@ func (s *service) PortForward(stream podapi.ForwardServer) error {
 	if first.Port < 1 || first.Port > 65535 {
 		return status.Errorf(codes.InvalidArgument, "port %d is not a port", first.Port)
 	}
-	ctx := stream.Context()
+	ctx, cancel := context.WithCancel(stream.Context())
+	defer cancel()
 	sandbox, err := s.sandboxOf(ctx, first.TaskID)
 	if err != nil {
 		return err
@@ -205,88 +175,25 @@ func (s *service) PortForward(stream podapi.ForwardServer) error {
 	if err != nil {
 		return err
 	}
-	target, err := url.Parse(response.Url)
-	if err != nil {
-		return status.Errorf(codes.Internal, "the container runtime's streaming address: %v", err)
-	}
-	conn, err := dialForward(target)
-	if err != nil {
-		return status.Errorf(codes.Internal, "port-forward: %v", err)
-	}
-	defer conn.Close()
-	data, failures, err := openForward(conn, first.Port)
-	if err != nil {
-		return status.Errorf(codes.Internal, "port-forward to port %d: %v", first.Port, err)
-	}
-	if len(first.Data) > 0 {
-		if _, err := data.Write(first.Data); err != nil {
-			return status.Errorf(codes.Internal, "port-forward to port %d: %v", first.Port, err)
-		}
-	}
-	return join(stream, conn, data, failures, first.Port)
-}
-
-// dialForward opens a SPDY connection to the container runtime's streaming server.
-func dialForward(target *url.URL) (httpstream.Connection, error) {
-	transport, upgrader, err := spdy.RoundTripperFor(&rest.Config{})
-	if err != nil {
-		return nil, err
-	}
-	conn, _, err := spdy.NewDialer(upgrader, &http.Client{Transport: transport}, http.MethodPost, target).Dial("portforward.k8s.io")
-	return conn, err
-}
-
-// openForward opens the two streams of one forwarded connection: errors first, then data.
-func openForward(conn httpstream.Connection, port int) (data, failures httpstream.Stream, err error) {
-	headers := http.Header{}
-	headers.Set(corev1.StreamType, corev1.StreamTypeError)
-	headers.Set(corev1.PortHeader, strconv.Itoa(port))
-	headers.Set(corev1.PortForwardRequestIDHeader, "0")
-	if failures, err = conn.CreateStream(headers); err != nil {
-		return nil, nil, err
-	}
-	if err := failures.Close(); err != nil { // we only read it
-		return nil, nil, err
-	}
-	headers.Set(corev1.StreamType, corev1.StreamTypeData)
-	data, err = conn.CreateStream(headers)
-	return data, failures, err
-}
-
-// join copies both ways until the pod's side has ended.
-func join(stream podapi.ForwardServer, conn httpstream.Connection, data, failures httpstream.Stream, port int) error {
-	failed := make(chan error, 1)
+	in, input := io.Pipe()
+	defer in.Close() // lets the copying goroutine go
 	go func() {
-		text, err := io.ReadAll(io.LimitReader(failures, 4<<10))
-		switch {
-		case len(text) > 0:
-			failed <- fmt.Errorf("port %d: %s", port, text)
-		default:
-			failed <- err
-		}
-	}()
-	go func() {
-		for {
-			message, err := stream.Recv()
-			if errors.Is(err, io.EOF) {
-				_ = data.Close() // the bridge has nothing more to send
+		message, err := first, error(nil)
+		for err == nil {
+			if _, err := input.Write(message.Data); err != nil {
 				return
 			}
-			if err == nil {
-				_, err = data.Write(message.Data)
-			}
-			if err != nil {
-				_ = conn.Close()
-				return
-			}
+			message, err = stream.Recv()
+		}
+		if errors.Is(err, io.EOF) {
+			_ = input.Close() // the bridge has nothing more to send; answers may still come
+		} else {
+			cancel()
 		}
 	}()
-	_, err := io.Copy(chunkWriter(func(piece []byte) error { return stream.Send(&podapi.Chunk{Data: piece}) }), data)
-	if err != nil {
-		return status.Errorf(codes.Internal, "port-forward to port %d: %v", port, err)
-	}
-	if err := <-failed; err != nil {
-		return status.Errorf(codes.Unavailable, "port-forward: %v", err)
+	out := chunkWriter(func(piece []byte) error { return stream.Send(&podapi.Chunk{Data: piece}) })
+	if err := streaming.Forward(ctx, response.Url, first.Port, in, out); err != nil {
+		return status.Errorf(codes.Unavailable, "port-forward to port %d: %v", first.Port, err)
 	}
 	return nil
 }
