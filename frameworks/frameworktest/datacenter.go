@@ -68,7 +68,7 @@ func New(n int) *Datacenter {
 // Run subscribes the handler and serves it until ctx ends.
 func (d *Datacenter) Run(ctx context.Context) error {
 	d.mu.Lock()
-	d.quiet, d.queue, d.offered = false, nil, map[string]string{}
+	d.quiet, d.offered = false, map[string]string{} // the queue stays: agents repeat what was not acknowledged
 	d.mu.Unlock()
 	d.Handler.Subscribed(mesos.FrameworkID{Value: "framework-1"})
 	d.Reconcile(d.Handler.Tasks())
