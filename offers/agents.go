@@ -28,6 +28,8 @@ type agent struct {
 	// the client, a refusal that ends.
 	closed  bits
 	ceiling Resources
+
+	refusals []*refusal // by client.index
 }
 
 // holding is what is booked to one client on an agent.
@@ -52,8 +54,8 @@ func (s *State) PutAgent(a Agent) {
 		}
 		s.agents[a.ID] = known
 	}
-	s.kinds.book(known.Total, -1, &s.total)
-	s.kinds.book(a.Total, 1, &s.total)
+	s.total.add(s.kinds.sum(known.Total, -1, nil))
+	s.total.add(s.kinds.sum(a.Total, 1, nil))
 	known.Agent = a
 	known.hasGPUs = a.Total.Scalar("gpus") > 0
 	known.recompute()
@@ -77,12 +79,12 @@ func (s *State) RemoveAgent(id string) {
 	if a == nil {
 		return
 	}
-	s.ClearFilters(id)
+	s.version++
 	for len(a.held) > 0 {
 		h := a.held[len(a.held)-1]
 		s.unbook(a, h.client, h.resources)
 	}
-	s.kinds.book(a.Total, -1, &s.total)
+	s.total.add(s.kinds.sum(a.Total, -1, nil))
 	delete(s.agents, id)
 	s.slots[a.index] = nil
 	s.freeSlot = append(s.freeSlot, a.index)
@@ -95,11 +97,7 @@ func (s *State) ClearFilters(id string) {
 		return
 	}
 	s.version++
-	for _, c := range s.clients {
-		if c != nil {
-			delete(c.refusals, a.index)
-		}
-	}
+	clear(a.refusals)
 	a.reopen()
 }
 
@@ -121,7 +119,10 @@ func (a *agent) reopen() {
 
 // grown is to be called when more than before is free.
 func (a *agent) grown() {
-	if !a.ceiling.Contains(a.free) {
+	switch {
+	case a.ceiling.Equal(a.free):
+		a.free = a.ceiling // one copy is enough, and is quicker to compare
+	case !a.ceiling.Contains(a.free):
 		a.reopen()
 	}
 }

@@ -27,10 +27,13 @@ func (r *refusal) covers(offer Resources) *refusal {
 // refuse remembers a refusal; those that it makes pointless go.
 func (s *State) refuse(c *client, a *agent, resources Resources, until int64) {
 	s.version++
+	if resources.Equal(a.free) {
+		resources = a.free // refusals pile up; those of one thing share it
+	}
 	var kept *refusal
 	var count int
 	var first *refusal // to end
-	for r := c.refusals[a.index]; r != nil; r = r.next {
+	for r := a.refusal(c); r != nil; r = r.next {
 		if r.until <= until && resources.Contains(r.resources) {
 			continue
 		}
@@ -43,7 +46,10 @@ func (s *State) refuse(c *client, a *agent, resources Resources, until int64) {
 	if count == maxRefusals {
 		kept = kept.dropUntil(first.until, 1)
 	}
-	c.refusals[a.index] = &refusal{resources, until, kept}
+	for len(a.refusals) <= c.index {
+		a.refusals = append(a.refusals, nil)
+	}
+	a.refusals[c.index] = &refusal{resources, until, kept}
 	heap.Push(&s.expiry, expiringAt{until, a.index, c.index})
 	s.tidyExpiry()
 }
@@ -62,7 +68,7 @@ func (s *State) tidyExpiry() {
 			continue
 		}
 		seen[place{e.agent, e.client}] = true
-		for r := c.refusals[e.agent]; r != nil; r = r.next {
+		for r := a.refusal(c); r != nil; r = r.next {
 			kept = append(kept, expiringAt{r.until, e.agent, e.client})
 		}
 	}
@@ -86,12 +92,20 @@ func (r *refusal) dropUntil(until int64, limit int) *refusal {
 
 // forgetRefusals drops all refusals of a client.
 func (s *State) forgetRefusals(c *client) {
-	for index := range c.refusals {
-		if a := s.slots[index]; a != nil {
+	for _, a := range s.slots {
+		if a != nil && a.refusal(c) != nil {
+			a.refusals[c.index] = nil
 			a.closed.remove(c.index)
 		}
 	}
-	clear(c.refusals)
+}
+
+// refusal is the client's list of refusals of the agent.
+func (a *agent) refusal(c *client) *refusal {
+	if c.index < len(a.refusals) {
+		return a.refusals[c.index]
+	}
+	return nil
 }
 
 // expire drops the refusals that have ended.
@@ -99,15 +113,11 @@ func (s *State) expire() {
 	for len(s.expiry) > 0 && s.expiry[0].at <= s.now {
 		over := heap.Pop(&s.expiry).(expiringAt)
 		c, a := s.clients[over.client], s.slots[over.agent]
-		if c == nil || a == nil || c.refusals[a.index] == nil {
+		if c == nil || a == nil || a.refusal(c) == nil {
 			continue // forgotten in another way
 		}
 		s.version++
-		if left := c.refusals[a.index].dropUntil(s.now, 0); left != nil {
-			c.refusals[a.index] = left
-		} else {
-			delete(c.refusals, a.index)
-		}
+		a.refusals[c.index] = a.refusals[c.index].dropUntil(s.now, 0)
 		a.closed.remove(c.index)
 	}
 }

@@ -91,7 +91,6 @@ type client struct {
 	allocated  vector
 	count      uint64 // of bookings ever made; breaks ties (ALC-04)
 	agents     int    // on which it holds something
-	refusals   map[int]*refusal
 }
 
 func (c *client) wantsOffers() bool { return c.framework.Active && c.subscribed && !c.suppressed }
@@ -219,7 +218,7 @@ func (s *State) clientFor(f *framework, path string) *client {
 	if c != nil {
 		return c
 	}
-	c = &client{index: len(s.clients), framework: f, role: s.root.at(path), refusals: map[int]*refusal{}, minimum: s.minimum}
+	c = &client{index: len(s.clients), framework: f, role: s.root.at(path), minimum: s.minimum}
 	if n := len(s.freeClient); n > 0 {
 		c.index, s.freeClient = s.freeClient[n-1], s.freeClient[:n-1]
 		s.clients[c.index] = c

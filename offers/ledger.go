@@ -3,6 +3,7 @@ package offers
 import (
 	"fmt"
 	"math"
+	"slices"
 	"time"
 )
 
@@ -10,12 +11,12 @@ import (
 // executors that an agent registers with, or what an operation turned booked resources into. The framework need not have
 // subscribed yet; the agent must be known. More than is free may be booked: then nothing of it is offered (SEM-07).
 func (s *State) Charge(framework, agent string, allocated Resources) error {
-	a, byRole, err := s.split(agent, allocated)
+	a, parts, err := s.split(agent, allocated)
 	if err != nil {
 		return fmt.Errorf("charge framework %s: %w", framework, err)
 	}
-	for _, role := range sortedKeys(byRole) {
-		s.book(a, s.clientFor(s.frameworkFor(framework), role), byRole[role])
+	for _, p := range parts {
+		s.book(a, s.clientFor(s.frameworkFor(framework), p.role), p.resources)
 	}
 	return nil
 }
@@ -23,25 +24,30 @@ func (s *State) Charge(framework, agent string, allocated Resources) error {
 // Release gives back resources that were booked by Charge or Apply: a task ended, an offer was rescinded. What is not
 // booked can't be given back: then nothing happens and the error says so.
 func (s *State) Release(framework, agent string, allocated Resources) error {
-	a, byRole, err := s.split(agent, allocated)
+	a, parts, err := s.split(agent, allocated)
 	if err != nil {
 		return fmt.Errorf("release from framework %s: %w", framework, err)
 	}
+	return s.release(framework, a, parts)
+}
+
+func (s *State) release(framework string, a *agent, parts []part) error {
 	f := s.frameworks[framework]
 	if f == nil {
 		return fmt.Errorf("release from framework %s: it is not known", framework)
 	}
-	for role, part := range byRole {
+	for _, p := range parts {
 		var held Resources
-		if i := a.holds(f.clients[role]); i >= 0 {
+		if i := a.holds(f.clients[p.role]); i >= 0 {
 			held = a.held[i].resources
 		}
-		if _, err := held.Minus(part); err != nil {
-			return fmt.Errorf("release from framework %s on agent %s in role %s: %w", framework, agent, role, err)
+		if missing, some := held.missing(p.resources); some {
+			return fmt.Errorf("release from framework %s on agent %s in role %s: %s is not in %s",
+				framework, a.ID, p.role, Resources{[]entry{missing}}, held)
 		}
 	}
-	for _, role := range sortedKeys(byRole) {
-		s.unbook(a, f.clients[role], byRole[role])
+	for _, p := range parts {
+		s.unbook(a, f.clients[p.role], p.resources)
 	}
 	return nil
 }
@@ -49,20 +55,20 @@ func (s *State) Release(framework, agent string, allocated Resources) error {
 // Refuse gives back what was left of an offer, and for the given time keeps offers that are contained in it from the
 // framework in that role (OFF-09, OFF-10). 0 sets no filter. See RefuseTimeout. The time runs from the last Advance.
 func (s *State) Refuse(framework, agent string, allocated Resources, timeout time.Duration) error {
-	if err := s.Release(framework, agent, allocated); err != nil {
+	a, parts, err := s.split(agent, allocated)
+	if err != nil {
+		return fmt.Errorf("release from framework %s: %w", framework, err)
+	}
+	if err := s.release(framework, a, parts); err != nil {
 		return err
 	}
-	a, f := s.agents[agent], s.frameworks[framework]
+	f := s.frameworks[framework]
 	if timeout <= 0 || f == nil || !f.Active {
 		return nil
 	}
-	_, byRole, err := s.split(agent, allocated)
-	if err != nil {
-		return err
-	}
-	for role, part := range byRole {
-		if c := f.clients[role]; c != nil && c.subscribed {
-			s.refuse(c, a, part.Unallocated(), s.now+int64(timeout))
+	for _, p := range parts {
+		if c := f.clients[p.role]; c != nil && c.subscribed {
+			s.refuse(c, a, p.resources.Unallocated(), s.now+int64(timeout))
 		}
 	}
 	return nil
@@ -86,26 +92,32 @@ func RefuseTimeout(seconds *float64, interval time.Duration) time.Duration {
 	return max(timeout, interval)
 }
 
+// part is what of a bundle is allocated to one role.
+type part struct {
+	role      string
+	resources Resources
+}
+
 // split finds the agent and parts the bundle by the role it is allocated to.
-func (s *State) split(id string, allocated Resources) (*agent, map[string]Resources, error) {
+func (s *State) split(id string, allocated Resources) (*agent, []part, error) {
 	a := s.agents[id]
 	if a == nil {
 		return nil, nil, fmt.Errorf("agent %s is not known", id)
 	}
 	if role, single := allocated.Allocation(); single {
-		return a, map[string]Resources{role: allocated}, nil
+		return a, []part{{role, allocated}}, nil
 	}
-	byRole := map[string]Resources{}
+	var parts []part
 	for i := range allocated.entries {
 		role := allocated.entries[i].role
 		if role == "" {
 			return nil, nil, fmt.Errorf("%s on agent %s is not allocated to a role", allocated, id)
 		}
-		if _, done := byRole[role]; !done {
-			byRole[role] = allocated.AllocatedTo(role)
+		if !slices.ContainsFunc(parts, func(p part) bool { return p.role == role }) {
+			parts = append(parts, part{role, allocated.AllocatedTo(role)})
 		}
 	}
-	return a, byRole, nil
+	return a, parts, nil
 }
 
 // book adds to what a client holds on an agent.
@@ -123,9 +135,11 @@ func (s *State) book(a *agent, c *client, allocated Resources) {
 	} else {
 		a.recompute()
 	}
+	var buffer [8]Amount
+	change := s.kinds.sum(allocated, 1, buffer[:])
 	c.count++
-	s.kinds.book(allocated, 1, &c.allocated)
-	c.role.book(&s.kinds, allocated, 1)
+	c.allocated.add(change)
+	c.role.book(change, 1)
 }
 
 // unbook takes from what a client holds on an agent; the caller knows that it is there.
@@ -145,7 +159,9 @@ func (s *State) unbook(a *agent, c *client, allocated Resources) {
 		a.free = a.free.Plus(allocated.Unallocated())
 	}
 	a.grown()
-	s.kinds.book(allocated, -1, &c.allocated)
-	c.role.book(&s.kinds, allocated, -1)
+	var buffer [8]Amount
+	change := s.kinds.sum(allocated, -1, buffer[:])
+	c.allocated.add(change)
+	c.role.book(change, 0)
 	s.dropIfIdle(c)
 }

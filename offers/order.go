@@ -20,6 +20,7 @@ type standing struct {
 	name      string
 	weight    float64
 	allocated vector
+	copied    bool // allocated is the round's own, not the ledger's
 }
 
 func (a *standing) before(b *standing) bool {
@@ -126,20 +127,24 @@ func (o *order) granted(client int, resources Resources) {
 	s := &o.seats[client]
 	clients := s.leaf.clients
 	at := sort.Search(len(clients), func(i int) bool { return !o.seats[clients[i]].before(&s.standing) })
-	o.charge(&s.standing, resources)
+	var buffer [8]Amount
+	change := o.state.kinds.sum(resources, 1, buffer[:])
+	o.charge(&s.standing, change)
 	reposition(clients, at, func(a, b int32) bool { return o.seats[a].before(&o.seats[b].standing) })
 	for c := s.leaf; c.parent != nil; c = c.parent {
 		siblings := c.parent.below
 		at := sort.Search(len(siblings), func(i int) bool { return !siblings[i].before(&c.standing) })
-		o.charge(&c.standing, resources)
+		o.charge(&c.standing, change)
 		reposition(siblings, at, func(a, b *contender) bool { return a.before(&b.standing) })
 	}
 }
 
 // charge works on a copy of the vector: the one it starts with is the ledger's.
-func (o *order) charge(s *standing, resources Resources) {
-	s.allocated = slices.Clone(s.allocated)
-	o.state.kinds.book(resources, 1, &s.allocated)
+func (o *order) charge(s *standing, change vector) {
+	if !s.copied {
+		s.allocated, s.copied = slices.Clone(s.allocated), true
+	}
+	s.allocated.add(change)
 	s.count++
 	s.share = o.state.kinds.share(s.allocated, o.state.total) / s.weight
 }

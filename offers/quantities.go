@@ -97,20 +97,28 @@ func (k *kinds) of(name string) int {
 // vector is an amount per kind; kinds beyond its length are 0.
 type vector []Amount
 
-// book adds the scalars of r, times sign, to every vector of into.
-func (k *kinds) book(r Resources, sign Amount, into ...*vector) {
+// sum is the scalars of r by kind, times sign, in buffer or longer.
+func (k *kinds) sum(r Resources, sign Amount, buffer vector) vector {
+	sum := buffer[:0]
 	for i := range r.entries {
-		e := &r.entries[i]
-		if e.scalar == 0 {
-			continue
-		}
-		kind := k.of(e.id.Value().name)
-		for _, v := range into {
-			for len(*v) <= kind {
-				*v = append(*v, 0)
+		if e := &r.entries[i]; e.scalar != 0 {
+			kind := k.of(e.id.Value().name)
+			for len(sum) <= kind {
+				sum = append(sum, 0)
 			}
-			(*v)[kind] += sign * e.scalar
+			sum[kind] += sign * e.scalar
 		}
+	}
+	return sum
+}
+
+// add adds o to v.
+func (v *vector) add(o vector) {
+	for len(*v) < len(o) {
+		*v = append(*v, 0)
+	}
+	for kind, amount := range o {
+		(*v)[kind] += amount
 	}
 }
 

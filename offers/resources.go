@@ -62,13 +62,24 @@ func (r Resources) without(o Resources) Resources {
 	if len(o.entries) == 0 {
 		return r
 	}
+	if r.Equal(o) {
+		return Resources{}
+	}
 	return Resources{merge(r.entries, o.entries, false, subtractEntries)}
 }
 
 // Contains reports whether every piece of o is in r: same name, reservation, disk, allocation ...
 func (r Resources) Contains(o Resources) bool {
+	if r.same(o) {
+		return true
+	}
 	_, missing := r.missing(o)
 	return !missing
+}
+
+// same reports that both are one and the same list, which makes many comparisons short.
+func (r Resources) same(o Resources) bool {
+	return len(r.entries) == len(o.entries) && (len(r.entries) == 0 || &r.entries[0] == &o.entries[0])
 }
 
 // missing is the first entry of o that r does not contain.
@@ -87,7 +98,7 @@ func (r Resources) missing(o Resources) (entry, bool) {
 
 // Equal reports whether both hold the same.
 func (r Resources) Equal(o Resources) bool {
-	return slices.EqualFunc(r.entries, o.entries, func(a, b entry) bool {
+	return r.same(o) || slices.EqualFunc(r.entries, o.entries, func(a, b entry) bool {
 		return a.id == b.id && a.role == b.role && a.scalar == b.scalar && a.ranges.Equal(b.ranges) && slices.Equal(a.set, b.set)
 	})
 }

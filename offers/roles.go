@@ -58,17 +58,13 @@ func (r *role) walk(visit func(*role)) {
 	}
 }
 
-// book adds to (sign 1) or takes from (sign -1) what is allocated to the role. Additions count (ALC-04).
-func (r *role) book(k *kinds, resources Resources, sign Amount) {
-	k.book(resources, sign, &r.own)
-	if sign > 0 {
-		r.ownCount++
-	}
+// book adds to what is allocated to the role and those above; times is 1 if that is a new booking (ALC-04), else 0.
+func (r *role) book(change vector, times uint64) {
+	r.own.add(change)
+	r.ownCount += times
 	for node := r; node.parent != nil; node = node.parent {
-		k.book(resources, sign, &node.all)
-		if sign > 0 {
-			node.allCount++
-		}
+		node.all.add(change)
+		node.allCount += times
 	}
 }
 

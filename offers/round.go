@@ -102,6 +102,9 @@ type round struct {
 	left     int    // how many are not
 	selected []int  // entries that a client may have; reused
 	grants   []grant
+
+	chosen    choiceKey // what selected is for
+	chosenWhy Why       // and whether it may not be had
 }
 
 type grant struct {
@@ -187,18 +190,44 @@ func (r *round) consider(c *client, a *agent) verdict {
 	case a.LacksHierarchy && strings.Contains(c.role.path, "/"):
 		return verdict{why: WhyAgentHierarchy}
 	}
-	if why := r.choose(c, a); why != "" {
+	if why := r.choice(c, a); why != "" {
 		return verdict{why: why}
 	}
-	if !r.allocatable(c, a) {
-		return verdict{why: WhyTooLittle}
-	}
-	if first := c.refusals[a.index]; first != nil {
+	if first := a.refusal(c); first != nil {
 		if covering := first.covers(r.selection(a)); covering != nil {
 			return verdict{WhyRefused, covering}
 		}
 	}
 	return verdict{}
+}
+
+// choice is choose and allocatable. Clients of one role are mostly alike, so the last answer often holds.
+func (r *round) choice(c *client, a *agent) Why {
+	key := choiceKey{a, c.role, c.framework.Capabilities, first(c.minimum), r.left}
+	if r.chosen == key {
+		return r.chosenWhy
+	}
+	r.chosen, r.chosenWhy = key, r.choose(c, a)
+	if r.chosenWhy == "" && !r.allocatable(c, a) {
+		r.chosenWhy = WhyTooLittle
+	}
+	return r.chosenWhy
+}
+
+// choiceKey is all that choice looks at: what is left of an agent shrinks, and so is told by how much it is.
+type choiceKey struct {
+	agent        *agent
+	role         *role
+	capabilities Capabilities
+	minimum      *requirement // the first; lists are shared or apart, never changed
+	left         int
+}
+
+func first(list []requirement) *requirement {
+	if len(list) == 0 {
+		return nil
+	}
+	return &list[0]
 }
 
 // choose leaves in selected what is left of the agent, without reservations of roles that the client's role is not below
