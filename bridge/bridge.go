@@ -354,6 +354,8 @@ func (b *Bridge) carryOut(effect core.Effect) {
 		b.bundles.deliver(e)
 	case core.Forget:
 		b.bundles.forget(e.TaskID)
+	case core.Discard:
+		b.bundles.discard(e)
 	case core.Tell:
 		kind := corev1.EventTypeNormal
 		if e.Warning {

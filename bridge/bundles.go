@@ -81,6 +81,29 @@ func (b *bundles) forget(taskID string) {
 	}
 }
 
+// discard tells the executor, once: what it keeps of ended pods is bounded anyway.
+func (b *bundles) discard(e core.Discard) {
+	b.group.Go(func() {
+		err := func() error {
+			endpoint, err := podapi.Decode[podapi.Endpoint]([]byte(e.Endpoint))
+			if err != nil {
+				return err
+			}
+			client, err := b.dial.client(endpoint)
+			if err != nil {
+				return err
+			}
+			ctx, cancel := context.WithTimeout(b.ctx, deliverLimit)
+			defer cancel()
+			_, err = client.ForgetPod(ctx, &podapi.ForgetPodRequest{TaskID: e.TaskID})
+			return err
+		}()
+		if err != nil && b.ctx.Err() == nil {
+			b.log.Debug("executor keeps an ended pod", "task_id", e.TaskID, "error", err)
+		}
+	})
+}
+
 // keep is the goroutine of one delivery: RunPod until the executor has taken the pod over, then UpdatePod with every
 // change, until the task is forgotten.
 func (b *bundles) keep(ctx context.Context, d *delivery) {

@@ -56,7 +56,7 @@ func (b *Bridge) watchPods(ctx context.Context) error {
 			return pods.Watch(ctx, options)
 		},
 	}
-	informer := cache.NewSharedIndexInformer(watch, &corev1.Pod{}, resyncPods, cache.Indexers{})
+	informer := cache.NewSharedIndexInformer(cache.ToListWatcherWithWatchListSemantics(watch, b.client), &corev1.Pod{}, resyncPods, cache.Indexers{})
 	if err := informer.SetTransform(slim); err != nil {
 		return fmt.Errorf("prepare to watch pods: %w", err)
 	}

@@ -178,6 +178,9 @@ type Deliver struct {
 // Forget ends a Deliver.
 type Forget struct{ TaskID string }
 
+// Discard tells an executor that nobody will ask for an ended pod's logs any more: its object is gone.
+type Discard struct{ TaskID, Endpoint string }
+
 // Tell records a Kubernetes event on a pod.
 type Tell struct {
 	Pod             *corev1.Pod
@@ -207,6 +210,7 @@ func (Delete) isEffect()        {}
 func (KeepAttempt) isEffect()   {}
 func (Deliver) isEffect()       {}
 func (Forget) isEffect()        {}
+func (Discard) isEffect()       {}
 func (Tell) isEffect()          {}
 func (ShowNode) isEffect()      {}
 func (RemoveNode) isEffect()    {}

@@ -111,6 +111,9 @@ func (s *State) bind(p *pod, e PodSeen) {
 }
 
 func (s *State) drop(p *pod) {
+	if n := s.agents[p.agent]; n != nil && n.endpoint != "" {
+		s.do(Discard{TaskID: p.taskID(), Endpoint: n.endpoint})
+	}
 	delete(s.pods, p.uid)
 	if n := s.nodes[p.node]; n != nil {
 		delete(n.pods, p.uid)
