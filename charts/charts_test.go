@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"regexp"
 	"sort"
 	"strings"
 	"testing"
@@ -97,6 +98,9 @@ func TestSchemaRefusals(t *testing.T) {
 		{"tag in the repository", `{mesos: {masters: ["m:5050"]}, image: {repository: "r@sha256:1"}}`, "repository"},
 		{"replicas are not a choice", `{mesos: {masters: ["m:5050"]}, image: {repository: r}, replicas: 3}`, "replicas"},
 		{"argument without dashes", `{mesos: {masters: ["m:5050"]}, image: {repository: r}, extraArgs: [x]}`, "extraArgs"},
+		{"taint without an effect", `{mesos: {masters: ["m:5050"]}, image: {repository: r}, nodes: {taint: a=b}}`, "taint"},
+		{"amount that is none", `{mesos: {masters: ["m:5050"]}, image: {repository: r}, nodes: {headroom: {cpus: lots}}}`, "cpus"},
+		{"time without a unit", `{mesos: {masters: ["m:5050"]}, image: {repository: r}, nodes: {pendingTimeout: "5"}}`, "pendingTimeout"},
 		{"no client CA at all", `{mesos: {masters: ["m:5050"]}, image: {repository: r}, kubelet: {clientCA: {existingConfigMap: ""}}}`, "clientCA"},
 	}
 	for _, c := range cases {
@@ -193,6 +197,36 @@ func TestBridgePodIsRestricted(t *testing.T) {
 		for _, p := range []*corev1.Probe{c.StartupProbe, c.LivenessProbe, c.ReadinessProbe} {
 			if p == nil || p.HTTPGet == nil || p.HTTPGet.Path != "/healthz" || p.HTTPGet.Port.String() != "metrics" {
 				t.Errorf("%s: probe %v does not ask /healthz of the metrics port", name, p)
+			}
+		}
+	}
+}
+
+// TestBridgeKnowsTheFlags reads the flags out of the bridge's command, which this package must not import, so that the chart and
+// the command cannot drift apart.
+func TestBridgeKnowsTheFlags(t *testing.T) {
+	known := map[string]bool{}
+	for _, file := range []string{"bridge.go", "main.go"} {
+		source, err := os.ReadFile(filepath.Join("..", "cmd", "tombolo", file))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range regexp.MustCompile(`\.\w+Var\(&[\w.]+, "([a-z-]+)"`).FindAllSubmatch(source, -1) {
+			known[string(m[1])] = true
+		}
+	}
+	if len(known) < 10 {
+		t.Fatalf("only the flags %v found: the command is written in another way now", known)
+	}
+	for _, name := range scenarios {
+		args := deployment(t, render(t, readValues(t, name))).Spec.Template.Spec.Containers[0].Args
+		if args[0] != "bridge" {
+			t.Errorf("%s runs %q", name, args[0])
+		}
+		for _, arg := range args[1:] {
+			flag, _, _ := strings.Cut(strings.TrimPrefix(arg, "--"), "=")
+			if !known[flag] {
+				t.Errorf("%s: the bridge has no flag --%s", name, flag)
 			}
 		}
 	}

@@ -59,6 +59,8 @@ var Areas = []Area{
 		Why: "what frameworks share belongs to none of them"},
 	{Dir: "frameworks/orders", May: []string{"mesos", "frameworks/session"},
 		Why: "what frameworks share belongs to none of them"},
+	{Dir: "frameworks/frameworktest", May: []string{"mesos", "offers", "frameworks/session", "frameworks/store", "frameworks/owner", "frameworks/placement", "frameworks/orders"},
+		Why: "a simulated datacenter for the tests of every framework"},
 	{Dir: "frameworks/placement", May: []string{"mesos", "offers"}, Pure: true,
 		Why: "what frameworks share belongs to none of them"},
 	{Dir: "frameworks/marathon", May: frameworkMay,
