@@ -79,3 +79,11 @@ up: deps tools build ## start a whole datacenter on this machine; Ctrl-C stops i
 
 down: ## stop it and leave nothing behind (DOWN=--purge removes its state too)
 	bin/tombolo down $(DOWN)
+
+.PHONY: lint
+lint: ## format, vet, staticcheck, and the rules of the architecture
+	.ci/lint
+
+.PHONY: image
+image: build ## build/image: the container image as an OCI layout, without a container engine (IMAGE='--reference R/tombolo:1 --push')
+	$(GO) run ./internal/image/tombolo-image --version $(VERSION) $(IMAGE)
