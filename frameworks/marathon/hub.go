@@ -76,6 +76,9 @@ func (h *hub) serve(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Cache-Control", "no-cache")
 	w.WriteHeader(http.StatusOK)
 	flush := http.NewResponseController(w)
+	if flush.Flush() != nil { // the client sees at once that it is attached
+		return
+	}
 	h.publish(Publish{"event_stream_attached", map[string]any{"remoteAddress": r.RemoteAddr}})
 	alive := time.NewTicker(keepAlive)
 	defer alive.Stop()

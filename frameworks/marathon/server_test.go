@@ -104,13 +104,13 @@ func (m *marathonUnderTest) running(app string, n int) []string {
 	m.Helper()
 	var ids []string
 	frameworktest.Eventually(m, fmt.Sprintf("%d of %s run and no deployment is left", n, app), func() error {
+		_, deployments := m.raw("GET", "/v2/deployments", "")
 		ids = nil
 		for _, t := range m.do("GET", "/v2/apps"+app+"/tasks", "", 200)["tasks"].([]any) {
 			if task := t.(map[string]any); task["state"] == running {
 				ids = append(ids, task["id"].(string))
 			}
 		}
-		_, deployments := m.raw("GET", "/v2/deployments", "")
 		if len(ids) != n || string(deployments) != "[]" {
 			return fmt.Errorf("%d run, deployments %s", len(ids), deployments)
 		}
