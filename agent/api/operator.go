@@ -53,6 +53,9 @@ func (s *Server) operator(w http.ResponseWriter, r *http.Request) {
 	}
 	response.Type = agent.Response_Type(agent.Response_Type_value[name])
 	data, err := accept.Marshal(response)
+	if err == nil && accept == codec.JSON {
+		data, err = withEmptyLists(data)
+	}
 	if err != nil {
 		refuse(w, http.StatusInternalServerError, err.Error())
 		return
@@ -222,4 +225,51 @@ func (s *Server) getContainers() *agent.Response_GetContainers {
 		a.Containers = append(a.Containers, c)
 	})
 	return a
+}
+
+// listsOf are the lists that Mesos writes even when they are empty.
+var listsOf = map[string][]string{
+	"get_tasks":      {"pending_tasks", "queued_tasks", "launched_tasks", "terminated_tasks", "completed_tasks"},
+	"get_executors":  {"executors", "completed_executors"},
+	"get_frameworks": {"frameworks", "completed_frameworks"},
+}
+
+// withEmptyLists puts them into an answer, also inside get_state.
+func withEmptyLists(data []byte) ([]byte, error) {
+	var answer map[string]json.RawMessage
+	if err := json.Unmarshal(data, &answer); err != nil {
+		return nil, err
+	}
+	changed := false
+	for name, inner := range answer {
+		var err error
+		if name == "get_state" {
+			inner, err = withEmptyLists(inner)
+		} else if lists := listsOf[name]; lists != nil {
+			inner, err = fill(inner, lists)
+		} else {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		answer[name], changed = inner, true
+	}
+	if !changed {
+		return data, nil
+	}
+	return json.Marshal(answer)
+}
+
+func fill(data json.RawMessage, lists []string) (json.RawMessage, error) {
+	var o map[string]json.RawMessage
+	if err := json.Unmarshal(data, &o); err != nil {
+		return nil, err
+	}
+	for _, name := range lists {
+		if o[name] == nil {
+			o[name] = json.RawMessage("[]")
+		}
+	}
+	return json.Marshal(o)
 }

@@ -182,3 +182,16 @@ func offersEvent() *scheduler.Event {
 	}
 	return event
 }
+
+// Mesos writes declared defaults of unset fields, but not those of deprecated ones.
+func TestDefaultsAreWritten(t *testing.T) {
+	value := "true"
+	for want, m := range map[string]proto.Message{
+		`{"user":"u","name":"n","failover_timeout":0.0,"checkpoint":false}`: &mesos.FrameworkInfo{User: "u", Name: "n"},
+		`{"shell":true,"value":"true"}`:                                      &mesos.CommandInfo{Value: &value},
+	} {
+		if got, err := JSON.Marshal(m); err != nil || string(got) != want {
+			t.Errorf("got %s, %v; want %s", got, err, want)
+		}
+	}
+}

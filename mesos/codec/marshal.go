@@ -32,7 +32,10 @@ func appendMessage(out []byte, v reflect.Value) ([]byte, error) {
 	for _, f := range planOf(v.Type()).fields {
 		fv := v.Field(f.index)
 		if omitted(fv, f) {
-			continue
+			if !f.fallback.IsValid() {
+				continue
+			}
+			fv = f.fallback
 		}
 		if !first {
 			out = append(out, ',')

@@ -2,6 +2,7 @@ package codec
 
 import (
 	"reflect"
+	"strconv"
 	"strings"
 	"sync"
 
@@ -15,6 +16,9 @@ type field struct {
 	required bool
 	enum     map[string]int32 // names of the enum's values; nil for other types
 	names    map[int32]string
+	// fallback is what Mesos writes for the field when it is unset: the default that
+	// its definition declares. Invalid where there is none.
+	fallback reflect.Value
 }
 
 // plan is the mapping of one message type.
@@ -48,12 +52,15 @@ func fieldOf(sf reflect.StructField, index int) (field, bool) {
 		return field{}, false
 	}
 	f := field{index: index}
+	fallback := ""
 	for _, part := range strings.Split(tag, ",") {
 		switch {
 		case part == "req":
 			f.required = true
 		case strings.HasPrefix(part, "name="):
 			f.name = strings.TrimPrefix(part, "name=")
+		case strings.HasPrefix(part, "def="):
+			fallback = strings.TrimPrefix(part, "def=")
 		case strings.HasPrefix(part, "enum="):
 			f.enum = proto.EnumValueMap(strings.TrimPrefix(part, "enum="))
 			f.names = make(map[int32]string, len(f.enum))
@@ -64,5 +71,31 @@ func fieldOf(sf reflect.StructField, index int) (field, bool) {
 			}
 		}
 	}
+	if fallback != "" && sf.Type.Kind() == reflect.Pointer {
+		f.fallback = defaultOf(sf.Type.Elem(), fallback)
+	}
 	return f, f.name != ""
+}
+
+// defaultOf parses the default in a field's tag. The only ones of type string are
+// the roles "*" of deprecated fields, which Mesos leaves out.
+func defaultOf(t reflect.Type, text string) reflect.Value {
+	v := reflect.New(t).Elem()
+	n, err := strconv.ParseFloat(text, 64)
+	if err != nil {
+		return reflect.Value{}
+	}
+	switch t.Kind() {
+	case reflect.Bool:
+		v.SetBool(n != 0)
+	case reflect.Int32, reflect.Int64:
+		v.SetInt(int64(n))
+	case reflect.Uint32, reflect.Uint64:
+		v.SetUint(uint64(n))
+	case reflect.Float64:
+		v.SetFloat(n)
+	default:
+		return reflect.Value{}
+	}
+	return v
 }
