@@ -204,7 +204,8 @@ type rig struct {
 	ended    chan error
 }
 
-func newRig(t *testing.T) *rig {
+// newRig starts an executor; before may change its configuration or the world first.
+func newRig(t *testing.T, before ...func(*Config)) *rig {
 	t.Helper()
 	authority, err := podapi.NewAuthority()
 	if err != nil {
@@ -220,6 +221,9 @@ func newRig(t *testing.T) *rig {
 		Sandbox: t.TempDir(), RuntimeDir: filepath.Join(t.TempDir(), "run"), CRI: rt.socket, IP: agentIP,
 		Cgroup: filepath.Join(rt.cgroup, "executor"), Checkpoint: true,
 		RecoveryTimeout: time.Minute, SubscriptionBackoff: time.Second, ShutdownGrace: 5 * time.Second, BundleTimeout: patience,
+	}
+	for _, f := range before {
+		f(&r.config)
 	}
 	r.start()
 	certificate, err := authority.ClientCertificate()

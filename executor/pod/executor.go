@@ -20,9 +20,6 @@ import (
 	"github.com/tombolo-project/tombolo/virtualnode/podapi"
 )
 
-// relistInterval is how often the executor asks the runtime which containers have changed.
-const relistInterval = time.Second
-
 // Executor runs the pods of one agent. Its tasks belong to the goroutine of Run; others get there by do.
 type Executor struct {
 	config   Config
@@ -111,6 +108,8 @@ func (x *Executor) Run(ctx context.Context) error {
 	events := make(chan driverEvent, 64)
 	go x.driver.run(driverCtx, x.unacknowledged, events)
 	go x.relist(workCtx)
+	go x.follow(workCtx)
+	go x.rotateLogs(workCtx)
 
 	var deadline <-chan time.Time
 	stop := ctx.Done()
@@ -233,48 +232,6 @@ func (x *Executor) removeLeftovers(ctx context.Context) error {
 		}
 	}
 	return nil
-}
-
-// relist pokes the workers whose containers have changed.
-func (x *Executor) relist(ctx context.Context) {
-	ticker := time.NewTicker(relistInterval)
-	defer ticker.Stop()
-	before := map[string]string{}
-	for {
-		select {
-		case <-ticker.C:
-		case <-ctx.Done():
-			return
-		}
-		now, err := x.runtime.fingerprints(ctx)
-		if err != nil {
-			if ctx.Err() == nil {
-				x.log.Warn("container runtime does not answer", "error", err)
-			}
-			continue
-		}
-		var changed []string
-		for id, print := range now {
-			if before[id] != print {
-				changed = append(changed, id)
-			}
-		}
-		for id := range before {
-			if _, ok := now[id]; !ok {
-				changed = append(changed, id)
-			}
-		}
-		before = now
-		if len(changed) > 0 {
-			x.do(func() {
-				for _, id := range changed {
-					if t := x.tasks[id]; t != nil && t.worker != nil {
-						t.worker.poke()
-					}
-				}
-			})
-		}
-	}
 }
 
 // stopAll ends all pods within the time that the agent gives, less a little to report.

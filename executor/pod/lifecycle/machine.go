@@ -134,7 +134,8 @@ type Machine struct {
 	since      time.Time // the pod's startTime
 
 	sandbox         *Sandbox
-	everReady       bool // a sandbox has been ready
+	ips             []string // of the last sandbox that was ready
+	everReady       bool     // a sandbox has been ready
 	sandboxBusy     bool
 	sandboxAttempts uint32
 	sandboxDelay    time.Duration
@@ -176,7 +177,7 @@ func (m *Machine) Observe(now time.Time, seen Observed) (changed []string) {
 	if m.sandbox != nil {
 		m.sandboxAttempts = max(m.sandboxAttempts, m.sandbox.Attempt+1)
 		if m.sandbox.Ready {
-			m.everReady, m.sandboxFailure = true, nil
+			m.everReady, m.sandboxFailure, m.ips = true, nil, m.sandbox.IPs
 		}
 	}
 	newest := map[string]*Instance{}
@@ -332,8 +333,15 @@ func (m *Machine) Finished() bool {
 // Running says that the pod has, or had, a running sandbox (TASK_RUNNING may be sent).
 func (m *Machine) Running() bool { return m.everReady }
 
-// Update replaces the pod's metadata and deadline; containers stay as they were started.
+// Update replaces the pod's metadata and deadline; containers stay as they were started. What could not be started is
+// tried again at once: what it lacked may be there now.
 func (m *Machine) Update(pod *corev1.Pod) {
+	m.sandboxReadyAt = time.Time{}
+	for _, c := range m.containers {
+		if c.failure != nil {
+			c.readyAt = time.Time{}
+		}
+	}
 	updated := m.pod.DeepCopy()
 	updated.ObjectMeta = pod.ObjectMeta
 	updated.Spec.ActiveDeadlineSeconds = pod.Spec.ActiveDeadlineSeconds

@@ -48,12 +48,10 @@ func (m *Machine) Status(now time.Time, host Host) corev1.PodStatus {
 	return status
 }
 
+// addresses stay in the status when the pod has ended, as in a kubelet.
 func (m *Machine) addresses(status *corev1.PodStatus, host Host) {
-	if m.sandbox == nil || !m.sandbox.Ready {
-		return
-	}
-	ips := m.sandbox.IPs
-	if m.pod.Spec.HostNetwork && host.IP != "" {
+	ips := m.ips
+	if m.pod.Spec.HostNetwork && host.IP != "" && m.everReady {
 		ips = []string{host.IP}
 	}
 	for _, ip := range ips {
