@@ -107,7 +107,7 @@ func (s *State) PutFramework(f Framework) {
 		c := s.clientFor(known, role)
 		suppressed := slices.Contains(f.Suppressed, role)
 		minimum := s.minimumOf(f, role)
-		if !fresh && (changed || !slices.EqualFunc(c.minimum, minimum, slices.Equal)) {
+		if !fresh && (changed || !c.subscribed || !slices.EqualFunc(c.minimum, minimum, slices.Equal)) {
 			s.reopenClient(c)
 		}
 		if c.suppressed && !suppressed {
