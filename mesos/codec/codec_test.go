@@ -188,7 +188,7 @@ func TestDefaultsAreWritten(t *testing.T) {
 	value := "true"
 	for want, m := range map[string]proto.Message{
 		`{"user":"u","name":"n","failover_timeout":0.0,"checkpoint":false}`: &mesos.FrameworkInfo{User: "u", Name: "n"},
-		`{"shell":true,"value":"true"}`:                                      &mesos.CommandInfo{Value: &value},
+		`{"shell":true,"value":"true"}`:                                     &mesos.CommandInfo{Value: &value},
 	} {
 		if got, err := JSON.Marshal(m); err != nil || string(got) != want {
 			t.Errorf("got %s, %v; want %s", got, err, want)
