@@ -151,7 +151,9 @@ func (f *agentFlags) run(ctx context.Context, flags *pflag.FlagSet) error {
 	for _, c := range cfg.Core.Capabilities {
 		server.Capabilities = append(server.Capabilities, c.Type.String())
 	}
-	serving := &http.Server{Handler: a.Handler(server.Handler()), ReadHeaderTimeout: 30 * time.Second}
+	// No timeout for connections on which nothing is sent: the master's link to this
+	// agent is one, and its break means that the agent is gone (reference row LP-11).
+	serving := &http.Server{Handler: a.Handler(server.Handler())} //nolint:gosec // see above
 	go func() { _ = serving.Serve(listener) }()
 	defer serving.Close()
 	log.Info("agent listens", "address", listener.Addr().String(), "pid", self.String(), "master", master.String(), "work_dir", f.workDir)
