@@ -19,8 +19,6 @@ import (
 	"github.com/tombolo-project/tombolo/frameworks/placement"
 )
 
-func init() { parts = append(parts, batchCommand) }
-
 // batchCommand is `tombolo batch`: without a subcommand it runs the batch framework, with one it is its client.
 func batchCommand() *cobra.Command {
 	var config batch.Config

@@ -22,8 +22,6 @@ import (
 	"github.com/tombolo-project/tombolo/virtualnode"
 )
 
-func init() { parts = append(parts, bridgeCommand) }
-
 // bridgeFlags are the flags that need reading before they are a bridge.Config.
 type bridgeFlags struct {
 	kubeconfig                string

@@ -40,8 +40,13 @@ func main() {
 	}
 }
 
-// parts are the subcommands; each file of this folder adds its own.
-var parts = []func() *cobra.Command{}
+// parts are the subcommands, each in the file of its name.
+var parts = []func() *cobra.Command{
+	upCommand, downCommand,
+	masterCommand, agentCommand, bridgeCommand,
+	marathonCommand, batchCommand,
+	probeCommand,
+}
 
 func root() *cobra.Command {
 	var level, format string

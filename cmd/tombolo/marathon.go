@@ -15,8 +15,6 @@ import (
 	"github.com/tombolo-project/tombolo/frameworks/marathon"
 )
 
-func init() { parts = append(parts, marathonCommand) }
-
 // marathonCommand is `tombolo marathon`: it keeps legacy processes running and speaks Marathon's REST API.
 func marathonCommand() *cobra.Command {
 	var config marathon.Config

@@ -15,8 +15,6 @@ import (
 	"github.com/tombolo-project/tombolo/mesos/duration"
 )
 
-func init() { parts = append(parts, masterCommand) }
-
 // masterFlags are the flags of `tombolo master`, with Mesos's names.
 type masterFlags struct {
 	cfg            master.Config

@@ -12,8 +12,6 @@ import (
 	"github.com/spf13/cobra"
 )
 
-func init() { parts = append(parts, probeCommand) }
-
 // maxProbeBody bounds how much of an answer is shown.
 const maxProbeBody = 4 << 10
 

@@ -14,8 +14,6 @@ import (
 	"github.com/tombolo-project/tombolo/datacenter/state"
 )
 
-func init() { parts = append(parts, upCommand, downCommand) }
-
 // upCommand starts a whole datacenter on this machine.
 func upCommand() *cobra.Command {
 	var config datacenter.Config
