@@ -201,7 +201,15 @@ func TestTimeoutRetriesAndErrors(t *testing.T) {
 	}
 	now = now.Add(time.Minute)
 	step(offered)
-	step(Updated{status("j.0.2", mesos.TASK_FAILED)})
+	agentFailed, reason := status("j.0.2", mesos.TASK_FAILED), mesos.REASON_EXECUTOR_TERMINATED
+	agentFailed.Reason = &reason
+	step(Updated{agentFailed}) // is no failure of the command
+	if task := core.jobs["j"].tasks[0]; task.State != TaskPending || task.Failures != 1 || task.Lost != 1 {
+		t.Fatalf("after the executor's end: %+v", task)
+	}
+	now = now.Add(time.Minute)
+	step(offered)
+	step(Updated{status("j.0.3", mesos.TASK_FAILED)})
 	if j := core.jobs["j"]; j.State != JobFailed || j.Counts.Failed != 2 {
 		t.Fatalf("in the end: %+v", j.Job)
 	}

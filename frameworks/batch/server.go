@@ -48,7 +48,9 @@ func (f *Framework) Handler() http.Handler {
 func writeJSON(w http.ResponseWriter, status int, body any) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
-	json.NewEncoder(w).Encode(body) //nolint:errcheck // the client has gone
+	encoder := json.NewEncoder(w)
+	encoder.SetEscapeHTML(false)
+	encoder.Encode(body) //nolint:errcheck // the client has gone
 }
 
 var statuses = map[Kind]int{Malformed: http.StatusBadRequest, NotFound: http.StatusNotFound, Conflict: http.StatusConflict,

@@ -23,6 +23,12 @@ const (
 	maxLost        = 20 // tries of a task that may end through no fault of the command
 )
 
+// blameless are the reasons of a failure that say nothing about the command: its executor or agent went away.
+var blameless = []mesos.TaskStatus_Reason{mesos.REASON_COMMAND_EXECUTOR_FAILED, mesos.REASON_EXECUTOR_TERMINATED,
+	mesos.REASON_EXECUTOR_UNREGISTERED, mesos.REASON_EXECUTOR_REGISTRATION_TIMEOUT, mesos.REASON_EXECUTOR_REREGISTRATION_TIMEOUT,
+	mesos.REASON_CONTAINER_PREEMPTED, mesos.REASON_CONTAINER_UPDATE_FAILED, mesos.REASON_AGENT_RESTARTED,
+	mesos.REASON_AGENT_DISCONNECTED, mesos.REASON_AGENT_REMOVED, mesos.REASON_AGENT_DRAINING, mesos.REASON_TASK_KILLED_DURING_LAUNCH}
+
 // updated takes a status in. Of a try that is not the present one, whatever comes is ignored; if it lives, it is killed.
 func (c *Core) updated(status mesos.TaskStatus) {
 	id, state := status.TaskID.Value, status.GetState()
@@ -39,6 +45,10 @@ func (c *Core) updated(status mesos.TaskStatus) {
 		next.State, next.Ended, next.Message, next.Killing = TaskFinished, c.now, "", false
 		c.put(j, &next, true)
 	case mesos.TASK_FAILED, mesos.TASK_KILLED:
+		if status.Reason != nil && slices.Contains(blameless, *status.Reason) && !t.Killing {
+			c.lost(j, next, describe(status))
+			break
+		}
 		c.failed(j, next, describe(status))
 	case mesos.TASK_ERROR:
 		next.Failures = j.Retries // the master refuses it, and will again

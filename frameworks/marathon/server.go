@@ -126,7 +126,9 @@ func writeJSON(w http.ResponseWriter, status int, body any) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
 	if body != nil {
-		json.NewEncoder(w).Encode(body) //nolint:errcheck // the client has gone
+		encoder := json.NewEncoder(w)
+		encoder.SetEscapeHTML(false)
+		encoder.Encode(body) //nolint:errcheck // the client has gone
 	}
 }
 
