@@ -37,6 +37,7 @@ func newWriter(r registry.Registry, meters *api.Meters, written func(core.Regist
 func (w *writer) write(c core.RegistryChange) {
 	w.mu.Lock()
 	w.queue = append(w.queue, c)
+	w.meters.QueuedWrites.Store(int64(len(w.queue)))
 	w.mu.Unlock()
 	select {
 	case w.wake <- struct{}{}:
@@ -83,5 +84,6 @@ func (w *writer) take() []core.RegistryChange {
 	}
 	batch := w.queue[:n:n]
 	w.queue = w.queue[n:]
+	w.meters.QueuedWrites.Store(int64(len(w.queue)))
 	return batch
 }

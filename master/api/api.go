@@ -27,6 +27,9 @@ import (
 // maxBody is the largest request body that is read, in bytes.
 const maxBody = 32 << 20
 
+// minZipped is the size of the smallest answer, in bytes, that is compressed (Mesos's own limit).
+const minZipped = 1024
+
 // Backend is the master behind the API. All methods are safe for concurrent use.
 type Backend interface {
 	// Subscribe opens a scheduler's stream under id; what comes of it arrives on the stream.
@@ -81,7 +84,9 @@ func New(b Backend, f Facts, log *slog.Logger) *Server {
 		s.mux.HandleFunc("/master"+path, h)
 	}
 	both("/api/v1/scheduler", s.scheduler)
+	both("/api/v1/scheduler/", s.scheduler)
 	both("/api/v1", s.operator)
+	both("/api/v1/", s.operator)
 	s.routeReads(both)
 	return s
 }
@@ -181,7 +186,7 @@ func (s *Server) view(w http.ResponseWriter, r *http.Request) (*core.View, bool)
 // body sends a rendered answer, compressed if the client accepts that.
 func (s *Server) body(w http.ResponseWriter, r *http.Request, media string, data []byte) {
 	w.Header().Set("Content-Type", media)
-	if !strings.Contains(r.Header.Get("Accept-Encoding"), "gzip") {
+	if len(data) < minZipped || !strings.Contains(r.Header.Get("Accept-Encoding"), "gzip") {
 		s.written(w.Write(data))
 		return
 	}

@@ -76,19 +76,7 @@ func ranges(list []mesos.Value_Range) string {
 // full lists resources as messages, in the form that old and new readers understand.
 func full(r offers.Resources) []json.RawMessage {
 	list := []json.RawMessage{}
-	for _, x := range r.Mesos() {
-		role := "*"
-		switch n := len(x.Reservations); {
-		case n == 1:
-			role = x.Reservations[0].GetRole()
-			x.Role = &role
-			if x.Reservations[0].GetType() == mesos.Resource_ReservationInfo_DYNAMIC {
-				own := x.Reservations[0]
-				x.Reservation = &mesos.Resource_ReservationInfo{Principal: own.Principal, Labels: own.Labels}
-			}
-		case n == 0:
-			x.Role = &role
-		}
+	for _, x := range core.ForOperators(r) {
 		if data, err := codec.JSON.Marshal(&x); err == nil {
 			list = append(list, data)
 		}

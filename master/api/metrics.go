@@ -72,6 +72,7 @@ func (s *Server) metrics(v *core.View) map[string]float64 {
 	agentMetrics(m, v)
 	taskMetrics(m, v)
 	messageMetrics(m, &v.Counters)
+	operationMetrics(m)
 	for _, f := range v.Frameworks {
 		frameworkMetrics(m, f)
 	}
@@ -84,7 +85,8 @@ func (s *Server) metrics(v *core.View) map[string]float64 {
 	meters.Allocation.into(m, "allocator/mesos/allocation_run_ms")
 	meters.AllocationLatency.into(m, "allocator/mesos/allocation_run_latency_ms")
 	meters.RegistryStore.into(m, "registrar/state_store_ms")
-	meters.RegistryFetch.into(m, "registrar/state_fetch_ms")
+	meters.RegistryFetch.last(m, "registrar/state_fetch_ms")
+	m["registrar/queued_operations"] = float64(meters.QueuedWrites.Load())
 	systemMetrics(m)
 	return m
 }
@@ -201,6 +203,19 @@ func messageMetrics(m map[string]float64, c *core.Counters) {
 	} {
 		m["master/valid_"+name], m["master/invalid_"+name] = float64(counts[0]), float64(counts[1])
 	}
+}
+
+// operationMetrics are all 0: this master does no operations on resources yet, it
+// drops them. Exporters fail when the keys are missing (reference section 2.6).
+func operationMetrics(m map[string]float64) {
+	states := []string{"dropped", "error", "failed", "finished", "gone_by_operator", "pending", "recovering", "total", "unreachable"}
+	for _, state := range states {
+		m["master/operations/"+state] = 0
+		for _, kind := range []string{"create", "create_disk", "destroy", "destroy_disk", "grow_volume", "reserve", "shrink_volume", "unreserve"} {
+			m["master/operations/"+kind+"/"+state] = 0
+		}
+	}
+	m["allocator/event_queue_dispatches"], m["allocator/mesos/event_queue_dispatches"] = 0, 0 // the allocator has no queue of its own
 }
 
 // frameworkMetrics are those of one framework: master/frameworks/<name>/<id>/...

@@ -67,6 +67,8 @@ func (s *Server) unknownCall(w http.ResponseWriter, c codec.Codec, body []byte) 
 // operatorPayload says whether the sub-message that a call's type needs is there, and how it is called.
 func operatorPayload(c *master.Call) (name string, there bool) {
 	switch c.Type {
+	case master.Call_GET_METRICS:
+		return "get_metrics", c.GetMetrics != nil
 	case master.Call_SET_LOGGING_LEVEL:
 		return "set_logging_level", c.SetLoggingLevel != nil
 	case master.Call_LIST_FILES:
@@ -133,7 +135,7 @@ func (s *Server) read(w http.ResponseWriter, r *http.Request, call *master.Call,
 		refuse(w, http.StatusNotImplemented, "call %s is not supported by this master yet", call.Type)
 		return
 	}
-	data, err := out.Marshal(m)
+	data, err := render(out, m)
 	if err != nil {
 		s.log.Error("answer not rendered", "call", call.Type.String(), "error", err)
 		refuse(w, http.StatusInternalServerError, "the answer could not be rendered: %s", err)
@@ -253,11 +255,20 @@ func appendTasks(list []mesos.Task, tasks []*mesos.Task) []mesos.Task {
 func roleMessages(v *core.View) []mesos.Role {
 	var list []mesos.Role
 	for _, r := range rolesOf(v) {
-		m := mesos.Role{Name: r.name, Weight: r.weight, Resources: r.allocated.Plus(r.offered).Mesos()}
+		m := mesos.Role{Name: r.name, Weight: r.weight, Resources: scalars(quantities(r.allocated.Plus(r.offered)))}
 		for _, f := range r.frameworks {
 			m.Frameworks = append(m.Frameworks, mesos.FrameworkID{Value: f})
 		}
 		list = append(list, m)
+	}
+	return list
+}
+
+// scalars writes quantities as resources.
+func scalars(q map[string]float64) []mesos.Resource {
+	var list []mesos.Resource
+	for _, name := range sortedNames(q) {
+		list = append(list, mesos.Resource{Name: name, Type: mesos.SCALAR.Enum(), Scalar: &mesos.Value_Scalar{Value: q[name]}})
 	}
 	return list
 }

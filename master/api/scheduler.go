@@ -34,6 +34,12 @@ func (s *Server) scheduler(w http.ResponseWriter, r *http.Request) {
 		s.subscribe(w, r, call, constrained(c, body))
 		return
 	}
+	if call.Type == scheduler.Call_RECONCILE_OPERATIONS {
+		if _, err := codec.ForAccept(r.Header.Get("Accept")); err != nil {
+			refuse(w, http.StatusNotAcceptable, "%s", err)
+			return
+		}
+	}
 	s.ask(w, r, func(id core.RequestID) core.Event {
 		return core.SchedulerCalled{Request: id, Stream: core.StreamID(r.Header.Get(streamIDHeader)), Call: call, Constrained: constrained(c, body)}
 	})
@@ -59,7 +65,7 @@ func (s *Server) subscribe(w http.ResponseWriter, r *http.Request, call *schedul
 
 // validCall checks that a call has what its type needs (reference section 1.2).
 func validCall(c *scheduler.Call) error {
-	if c.Type == scheduler.Call_UNKNOWN && c.FrameworkID == nil {
+	if _, known := scheduler.Call_Type_name[int32(c.Type)]; !known || c.Type == scheduler.Call_UNKNOWN {
 		return fmt.Errorf("Expecting 'type' to be present")
 	}
 	if c.Type == scheduler.Call_SUBSCRIBE {
@@ -67,9 +73,6 @@ func validCall(c *scheduler.Call) error {
 	}
 	if c.FrameworkID == nil {
 		return fmt.Errorf("Expecting 'framework_id' to be present")
-	}
-	if c.Type == scheduler.Call_UNKNOWN {
-		return fmt.Errorf("Expecting 'type' to be present")
 	}
 	if name, there := payload(c); !there {
 		return fmt.Errorf("Expecting '%s' to be present", name)
@@ -163,6 +166,9 @@ func payload(c *scheduler.Call) (name string, there bool) {
 func validUUID(u []byte) error {
 	if len(u) != 16 {
 		return fmt.Errorf("Not a valid UUID: it has %d bytes instead of 16", len(u))
+	}
+	if version := u[6] >> 4; version < 1 || version > 5 {
+		return fmt.Errorf("Not a valid UUID: its version is %d", version)
 	}
 	return nil
 }

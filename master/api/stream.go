@@ -131,7 +131,7 @@ func write(control *http.ResponseController, out *recordio.Writer, c codec.Codec
 		return err
 	}
 	for _, event := range events {
-		record, err := c.Marshal(event)
+		record, err := render(c, event)
 		if err != nil {
 			return err
 		}

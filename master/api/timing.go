@@ -4,6 +4,7 @@ import (
 	"math"
 	"sort"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -54,6 +55,15 @@ func (t *Timing) into(m map[string]float64, name string) {
 	}
 }
 
+// last writes only the last value.
+func (t *Timing) last(m map[string]float64, name string) {
+	all := map[string]float64{}
+	t.into(all, name)
+	if v, ok := all[name]; ok {
+		m[name] = v
+	}
+}
+
 func milliseconds(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
 
 // Meters are the timings the master keeps.
@@ -62,4 +72,5 @@ type Meters struct {
 	AllocationLatency Timing // from when a run was due to its start
 	RegistryFetch     Timing
 	RegistryStore     Timing
+	QueuedWrites      atomic.Int64 // changes of the registry that wait
 }

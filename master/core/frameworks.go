@@ -213,7 +213,6 @@ func (s *State) streamClosed(e StreamClosed) {
 		return
 	}
 	s.timers.add(timer{at: s.now.Add(timeout), kind: failover, id: f.id, gen: f.incarnation})
-	s.announce(&master.Event{Type: master.Event_FRAMEWORK_UPDATED, FrameworkUpdated: &master.Event_FrameworkUpdated{Framework: s.frameworkMessage(f)}})
 }
 
 // failoverExpired removes a framework that did not come back (reference row SUB-12).

@@ -206,7 +206,9 @@ func (s *State) setTaskStatus(t *task, status *mesos.TaskStatus, latest mesos.Ta
 	t.edit(func(info *mesos.Task) {
 		info.State = &latest
 		info.StatusUpdateState = status.State
-		info.StatusUpdateUUID = status.UUID
+		if status.UUID != nil {
+			info.StatusUpdateUUID = status.UUID
+		}
 		statuses := info.Statuses
 		if n := len(statuses); n > 0 && statuses[n-1].GetState() == status.GetState() {
 			statuses = statuses[:n-1]

@@ -17,17 +17,34 @@ import (
 // resource fails the whole operation (reference row TV-06).
 func wellFormed(tasks []mesos.TaskInfo, executor *mesos.ExecutorInfo) error {
 	if executor != nil {
-		if _, err := offers.Parse(executor.Resources); err != nil {
+		if err := wellFormedList(executor.Resources); err != nil {
 			return err
 		}
 	}
 	for i := range tasks {
-		if _, err := offers.Parse(tasks[i].Resources); err != nil {
+		if err := wellFormedList(tasks[i].Resources); err != nil {
 			return err
 		}
 		if x := tasks[i].Executor; x != nil {
-			if _, err := offers.Parse(x.Resources); err != nil {
+			if err := wellFormedList(x.Resources); err != nil {
 				return err
+			}
+		}
+	}
+	return nil
+}
+
+func wellFormedList(list []mesos.Resource) error {
+	if _, err := offers.Parse(list); err != nil {
+		return err
+	}
+	for i := range list {
+		ranges := list[i].GetRanges().GetRange()
+		for j := range ranges {
+			for k := range j {
+				if ranges[j].Begin <= ranges[k].End && ranges[k].Begin <= ranges[j].End {
+					return fmt.Errorf("Resource '%s' is invalid: Invalid ranges resource: overlapping ranges", list[i].Name)
+				}
 			}
 		}
 	}

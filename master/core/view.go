@@ -4,7 +4,6 @@ import (
 	"time"
 
 	"github.com/mesos/mesos-go/api/v1/lib"
-	"github.com/mesos/mesos-go/api/v1/lib/master"
 
 	"github.com/tombolo-project/tombolo/offers"
 )
@@ -168,47 +167,3 @@ func (s *State) agentView(a *agent) *AgentView {
 	a.view = v
 	return v
 }
-
-// AgentMessage is an agent as the operator API shows it (reference row OP1-09).
-func AgentMessage(a *AgentView) *master.Response_GetAgents_Agent {
-	deactivated := false
-	m := &master.Response_GetAgents_Agent{
-		AgentInfo: a.Info, Active: a.Connected, Deactivated: &deactivated, Version: a.Version, PID: &a.PID,
-		RegisteredTime:     timeInfo(a.Registered),
-		TotalResources:     a.Total.Mesos(),
-		AllocatedResources: a.Used.Mesos(),
-		OfferedResources:   a.Offered.Mesos(),
-		Capabilities:       a.Capabilities,
-	}
-	if !a.Reregistered.IsZero() {
-		m.ReregisteredTime = timeInfo(a.Reregistered)
-	}
-	return m
-}
-
-func (s *State) frameworkMessage(f *framework) master.Response_GetFrameworks_Framework {
-	return FrameworkMessage(s.frameworkView(f))
-}
-
-// FrameworkMessage is a framework as the operator API shows it (reference row OP1-10).
-func FrameworkMessage(f *FrameworkView) master.Response_GetFrameworks_Framework {
-	m := master.Response_GetFrameworks_Framework{
-		FrameworkInfo: f.Info, Active: f.Active, Connected: f.Connected, Recovered: f.Recovered,
-		RegisteredTime: timeInfo(f.Registered), ReregisteredTime: timeInfo(f.Registered),
-		UnregisteredTime:   &mesos.TimeInfo{},
-		AllocatedResources: f.Used.Plus(f.Offered).Mesos(),
-		OfferedResources:   f.Offered.Mesos(),
-	}
-	if !f.Reregistered.IsZero() {
-		m.ReregisteredTime = timeInfo(f.Reregistered)
-	}
-	if !f.Unregistered.IsZero() {
-		m.UnregisteredTime = timeInfo(f.Unregistered)
-	}
-	for _, o := range f.Offers {
-		m.Offers = append(m.Offers, *o)
-	}
-	return m
-}
-
-func timeInfo(t time.Time) *mesos.TimeInfo { return &mesos.TimeInfo{Nanoseconds: t.UnixNano()} }

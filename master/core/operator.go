@@ -1,0 +1,83 @@
+package core
+
+import (
+	"time"
+
+	"github.com/mesos/mesos-go/api/v1/lib"
+	"github.com/mesos/mesos-go/api/v1/lib/master"
+
+	"github.com/tombolo-project/tombolo/offers"
+)
+
+// AgentMessage is an agent as the operator API shows it (reference row OP1-09).
+func AgentMessage(a *AgentView) *master.Response_GetAgents_Agent {
+	deactivated := false
+	m := &master.Response_GetAgents_Agent{
+		AgentInfo: a.Info, Active: a.Connected, Deactivated: &deactivated, Version: a.Version, PID: &a.PID,
+		RegisteredTime:     timeInfo(a.Registered),
+		TotalResources:     ForOperators(a.Total),
+		AllocatedResources: ForOperators(a.Used),
+		OfferedResources:   ForOperators(a.Offered),
+		Capabilities:       a.Capabilities,
+	}
+	if !a.Reregistered.IsZero() {
+		m.ReregisteredTime = timeInfo(a.Reregistered)
+	}
+	return m
+}
+
+// frameworkMessage is a framework as the events for operators show it (reference row EVT-04).
+func (s *State) frameworkMessage(f *framework) master.Response_GetFrameworks_Framework {
+	m := describe(s.frameworkView(f))
+	m.UnregisteredTime = &mesos.TimeInfo{}
+	return m
+}
+
+// FrameworkMessage is a framework as the operator API shows it (reference row OP1-10).
+func FrameworkMessage(f *FrameworkView) master.Response_GetFrameworks_Framework {
+	m := describe(f)
+	m.AllocatedResources, m.OfferedResources = ForOperators(f.Used), ForOperators(f.Offered)
+	if !f.Unregistered.IsZero() {
+		m.UnregisteredTime = timeInfo(f.Unregistered)
+	}
+	for _, o := range f.Offers {
+		m.Offers = append(m.Offers, *o)
+	}
+	return m
+}
+
+func describe(f *FrameworkView) master.Response_GetFrameworks_Framework {
+	m := master.Response_GetFrameworks_Framework{
+		FrameworkInfo: f.Info, Active: f.Active, Connected: f.Connected, Recovered: f.Recovered,
+		RegisteredTime: timeInfo(f.Registered), ReregisteredTime: timeInfo(f.Registered),
+	}
+	if !f.Reregistered.IsZero() {
+		m.ReregisteredTime = timeInfo(f.Reregistered)
+	}
+	return m
+}
+
+// ForOperators lists resources in the form that readers of both the present and
+// the older format of reservations understand (Mesos: the endpoints' format).
+func ForOperators(r offers.Resources) []mesos.Resource {
+	list := r.Mesos()
+	for i := range list {
+		x := &list[i]
+		role := "*"
+		switch len(x.Reservations) {
+		case 0:
+		case 1:
+			own := x.Reservations[0]
+			role = own.GetRole()
+			if own.GetType() == mesos.Resource_ReservationInfo_DYNAMIC {
+				x.Reservation = &mesos.Resource_ReservationInfo{Principal: own.Principal, Labels: own.Labels}
+			}
+		default:
+			continue // a refined reservation cannot be said in the older format
+		}
+		x.Role = &role
+	}
+	return list
+}
+
+func timeInfo(t time.Time) *mesos.TimeInfo { return &mesos.TimeInfo{Nanoseconds: t.UnixNano()} }
