@@ -1,6 +1,7 @@
 package api
 
 import (
+	"encoding/json"
 	"io"
 	"net/http"
 	"time"
@@ -21,11 +22,13 @@ const executorHeartbeat = 30 * time.Minute
 // executor serves /slave(1)/api/v1/executor; reference rows EXE-01 to EXE-07.
 func (s *Server) executor(w http.ResponseWriter, r *http.Request) {
 	call := &executor.Call{}
-	if _, ok := decode(w, r, call, maxCall); !ok {
+	body, ok := decode(w, r, call, maxCall)
+	if !ok {
 		return
 	}
 	accept, err := codec.ForAccept(r.Header.Get("Accept"))
-	if text := invalidCall(call); text != "" {
+	heartbeat := isHeartbeat(call, body)
+	if text := invalidCall(call); text != "" && !heartbeat {
 		refuse(w, http.StatusBadRequest, "Failed to validate Executor::Call: "+text)
 		return
 	}
@@ -36,6 +39,10 @@ func (s *Server) executor(w http.ResponseWriter, r *http.Request) {
 	}
 	if status, text := s.knows(framework, id); status != 0 {
 		refuse(w, status, text)
+		return
+	}
+	if heartbeat {
+		w.WriteHeader(http.StatusAccepted) // it has served its purpose by keeping the way open
 		return
 	}
 	switch call.Type {
@@ -50,6 +57,15 @@ func (s *Server) executor(w http.ResponseWriter, r *http.Request) {
 	default:
 		refuse(w, http.StatusNotImplemented, "501 Not Implemented.")
 	}
+}
+
+// isHeartbeat finds the call that the vocabulary doesn't have: HEARTBEAT 4.
+func isHeartbeat(c *executor.Call, body []byte) bool {
+	if c.Type != executor.Call_UNKNOWN {
+		return c.Type == 4
+	}
+	var named struct{ Type string }
+	return json.Unmarshal(body, &named) == nil && named.Type == "HEARTBEAT"
 }
 
 // invalidCall names what a call lacks.

@@ -71,10 +71,7 @@ func statistics(u containers.Usage) *mesos.ResourceStatistics {
 		CPUsUserTimeSecs:   f(u.CPUUser),
 		CPUsSystemTimeSecs: f(u.CPUSystem),
 		CPUsSoftLimit:      f(u.CPUSoftLimit),
-		MemTotalBytes:      n(u.MemTotal),
 		MemRSSBytes:        n(u.MemRSS),
-		Processes:          &u.Processes,
-		Threads:            &u.Threads,
 	}
 	if u.CPULimit > 0 {
 		m.CPUsLimit = f(u.CPULimit)
@@ -86,6 +83,7 @@ func statistics(u containers.Usage) *mesos.ResourceStatistics {
 		m.MemSoftLimitBytes = n(u.MemSoftLimit)
 	}
 	if u.Cgroups {
+		m.MemTotalBytes, m.Processes, m.Threads = n(u.MemTotal), &u.Processes, &u.Threads
 		m.CPUsNrPeriods, m.CPUsNrThrottled, m.CPUsThrottledTimeSecs = c(u.Periods), c(u.Throttled), f(u.ThrottledTime)
 		m.MemCacheBytes, m.MemFileBytes, m.MemAnonBytes = n(u.MemCache), n(u.MemCache), n(u.MemRSS)
 		m.MemMappedFileBytes, m.MemSwapBytes = n(u.MemMappedFile), n(u.MemSwap)

@@ -134,7 +134,11 @@ func (m *Manager) start(c *container, spec Spec) error {
 	cmd := exec.Command(m.cfg.Wrapper, "launch", "--status", filepath.Join(c.dir, statusFile))
 	cmd.Stdout, cmd.Stderr = stdout, stderr
 	cmd.Dir = "/"
-	cmd.Env = []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin", containerEnv + "=" + c.id}
+	cmd.Env = []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin"}
+	if m.cfg.Posix {
+		mark := containerEnv + "=" + c.id
+		cmd.Env, spec.Env = append(cmd.Env, mark), append(spec.Env, mark)
+	}
 	cmd.ExtraFiles = []*os.File{orders} // file descriptor 3
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	err = cmd.Start()

@@ -34,7 +34,7 @@ func RunWrapper(orders io.Reader, status string) (int, error) {
 		}
 	}
 	cmd := exec.Cmd{
-		Path: spec.Path, Args: spec.Args, Env: append(spec.Env, containerEnv+"="+spec.ID), Dir: spec.Dir,
+		Path: spec.Path, Args: spec.Args, Env: spec.Env, Dir: spec.Dir,
 		Stdout: os.Stdout, Stderr: os.Stderr, SysProcAttr: &syscall.SysProcAttr{},
 	}
 	if u := spec.User; u != nil && os.Geteuid() == 0 {

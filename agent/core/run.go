@@ -264,15 +264,11 @@ func newTask(t *task) mesos.Task {
 		id := t.executor.info.ExecutorID
 		m.ExecutorID = &id
 	}
-	user := t.executor.framework.info.User
 	for _, c := range []*mesos.CommandInfo{t.info.Command, t.executor.info.Command} {
-		if u := c.GetUser(); u != "" {
-			user = u
+		if user := c.GetUser(); user != "" {
+			m.User = &user
 			break
 		}
-	}
-	if user != "" {
-		m.User = &user
 	}
 	return m
 }

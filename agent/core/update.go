@@ -118,12 +118,8 @@ func (s *State) push(t *task, status *mesos.TaskStatus) {
 	e.touch()
 	t.state = status.GetState()
 	t.statuses = remember(t.statuses, *status)
-	executorID := status.ExecutorID
-	if executorID == nil {
-		executorID = &e.info.ExecutorID
-	}
 	p := pending{task: t, StatusUpdate: messages.StatusUpdate{
-		FrameworkID: *e.framework.info.ID, ExecutorID: executorID, AgentID: s.info.ID,
+		FrameworkID: *e.framework.info.ID, ExecutorID: status.ExecutorID, AgentID: s.info.ID, // as the executor said it, row EXE-05
 		Status: *status, Timestamp: status.GetTimestamp(), UUID: status.UUID,
 	}}
 	if e.framework.checkpoint() {

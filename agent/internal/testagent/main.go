@@ -72,7 +72,7 @@ func run(args []string) error {
 		Files: &sandbox.Files{WorkDir: args[1], Agent: func() string { return a.View().Info.ID.GetValue() }},
 	}
 	go func() {
-		_ = (&http.Server{Handler: a.Handler(server.Handler()), ReadHeaderTimeout: time.Minute}).Serve(listener)
+		_ = (&http.Server{Handler: a.Handler(server.Handler())}).Serve(listener)
 	}()
 	fmt.Println(strconv.Itoa(self.Port))
 	return a.Run(context.Background())
