@@ -27,7 +27,6 @@ type Executor struct {
 	runtime  *containerRuntime
 	host     lifecycle.Host
 	resolv   criconfig.DNS
-	hostname string
 	identity tls.Certificate
 	endpoint podapi.Endpoint
 	listener net.Listener
@@ -60,16 +59,12 @@ func New(ctx context.Context, config Config, log *slog.Logger) (*Executor, error
 	if err != nil {
 		return nil, fmt.Errorf("serve the pod API on the agent's address: %w", err)
 	}
-	hostname, err := os.Hostname()
-	if err != nil {
-		return nil, fmt.Errorf("this machine's name: %w", err)
-	}
 	resolv, err := os.ReadFile("/etc/resolv.conf")
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
 		return nil, fmt.Errorf("this machine's name resolution: %w", err)
 	}
 	x := &Executor{
-		config: config, log: log, runtime: runtime, identity: identity, listener: listener, hostname: hostname,
+		config: config, log: log, runtime: runtime, identity: identity, listener: listener,
 		host:   lifecycle.Host{IP: config.IP, RuntimeName: runtime.name},
 		resolv: criconfig.ParseResolvConf(string(resolv)),
 		loop:   make(chan func(), 256), done: make(chan struct{}),

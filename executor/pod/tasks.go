@@ -137,8 +137,8 @@ func (x *Executor) newWorker(t *task, bundle *podapi.Bundle) *worker {
 		runtime: x.runtime, host: x.host,
 		facts: criconfig.Facts{
 			TaskID: t.id(), Owner: x.config.owner(), CgroupParent: cgroup, LogDir: logs, Dir: private,
-			Hostname: x.hostname, ResolvConf: x.resolv,
-			Addresses: criconfig.Addresses{HostIP: x.host.IP},
+			ResolvConf: x.resolv,
+			Addresses:  criconfig.Addresses{HostIP: x.host.IP},
 		},
 		volumes:  volumes.New(private, data),
 		cgroup:   podCgroup{path: cgroup},

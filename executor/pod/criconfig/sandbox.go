@@ -35,8 +35,6 @@ type Facts struct {
 	CgroupParent string
 	// LogDir gets the containers' logs; Dir is the pod's private directory.
 	LogDir, Dir string
-	// Hostname of the machine, for pods on the host's network.
-	Hostname string
 	// ResolvConf is the machine's name resolution.
 	ResolvConf DNS
 	Addresses  Addresses
@@ -82,10 +80,8 @@ func Sandbox(bundle *podapi.Bundle, facts Facts, attempt uint32) *cri.PodSandbox
 			Sysctls:         sysctls(pod),
 		},
 	}
-	if !pod.Spec.HostNetwork {
+	if !pod.Spec.HostNetwork { // on the host's network it has the host's name
 		config.Hostname = Hostname(pod)
-	} else {
-		config.Hostname = facts.Hostname
 	}
 	for i := range pod.Spec.Containers {
 		config.PortMappings = append(config.PortMappings, portMappings(pod, &pod.Spec.Containers[i])...)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"golang.org/x/sys/unix"
 	corev1 "k8s.io/api/core/v1"
@@ -139,7 +140,7 @@ func bindInside(root, path, target string) error {
 	defer inside.Close()
 	info, err := inside.Stat(path)
 	if errors.Is(err, os.ErrNotExist) {
-		if err := inside.MkdirAll(path, 0o755); err != nil {
+		if err := makeInside(inside, path); err != nil {
 			return fmt.Errorf("make subPath %q: %w", path, err)
 		}
 		info, err = inside.Stat(path)
@@ -166,6 +167,30 @@ func bindInside(root, path, target string) error {
 	source := fmt.Sprintf("/proc/self/fd/%d", opened.Fd())
 	if err := unix.Mount(source, target, "", unix.MS_BIND, ""); err != nil {
 		return fmt.Errorf("bind subPath %q: %w", path, err)
+	}
+	return nil
+}
+
+// makeInside makes the directories of path below root with the mode of root's top, as a kubelet does: who may write to the
+// volume may write to them.
+func makeInside(root *os.Root, path string) error {
+	top, err := root.Stat(".")
+	if err != nil {
+		return err
+	}
+	mode := top.Mode() & (os.ModePerm | os.ModeSetgid)
+	made := ""
+	for step := range strings.SplitSeq(filepath.Clean(path), "/") {
+		made = filepath.Join(made, step)
+		switch err := root.Mkdir(made, mode.Perm()); {
+		case errors.Is(err, os.ErrExist):
+			continue
+		case err != nil:
+			return err
+		}
+		if err := root.Chmod(made, mode); err != nil {
+			return err
+		}
 	}
 	return nil
 }
