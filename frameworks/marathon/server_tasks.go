@@ -14,7 +14,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
 
-// listTasks is GET /v2/tasks[?status=running|staging], in JSON or, when asked for text/plain, one line per app and port.
+// listTasks is GET /v2/tasks[?status=running|staging].
 func (f *Framework) listTasks(r *request) (answer, error) {
 	var wanted []string
 	for _, status := range append(r.URL.Query()["status"], r.URL.Query()["status[]"]...) {

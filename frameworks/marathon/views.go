@@ -232,7 +232,7 @@ func (s *snapshot) queueItem(id string) map[string]any {
 	}
 	return map[string]any{"app": app, "count": w.Count, "role": app.Role, "since": Timestamp(w.Since),
 		"delay":                  map[string]any{"timeLeftSeconds": int64(math.Ceil(left.Seconds())), "overdue": left == 0},
-		"processedOffersSummary": summary, "lastUnusedOffers": []any{}, "reason": reason}
+		"processedOffersSummary": summary, "reason": reason}
 }
 
 // funnel lists the reasons in order, each with how many offers got that far.

@@ -5,8 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
+	"net/url"
 	"strings"
 	"testing"
+
+	"go.etcd.io/etcd/server/v3/embed"
 )
 
 // suite is what every Store promises: what was written is loaded again, in any amount, and deletes delete.
@@ -51,6 +55,35 @@ func TestEtcd(t *testing.T) {
 		}
 		return s
 	})
+}
+
+// A store in an etcd of someone else's, over TCP, shares it with others under its own path.
+func TestRemoteEtcd(t *testing.T) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	address := listener.Addr().String()
+	listener.Close()
+	cfg := embed.NewConfig()
+	cfg.Dir, cfg.LogLevel = t.TempDir(), "error"
+	client := []url.URL{{Scheme: "http", Host: address}}
+	cfg.ListenClientUrls, cfg.AdvertiseClientUrls, cfg.ListenPeerUrls = client, client, nil
+	server, err := embed.StartEtcd(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer server.Close()
+	<-server.Server.ReadyNotify()
+	for _, path := range []string{"/a", "/b"} {
+		suite(t, func() Store {
+			s, err := Open(t.Context(), "etcd://"+address+path, slog.New(slog.DiscardHandler))
+			if err != nil {
+				t.Fatal(err)
+			}
+			return s
+		})
+	}
 }
 
 func TestNewestHolderWins(t *testing.T) {
