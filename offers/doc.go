@@ -22,5 +22,5 @@
 // refusals; explain.go why a framework is offered nothing. oracle_test.go says the same once more, slowly and literally.
 //
 // Quota (stage 1 of a round, rows RUN-02 to RUN-04) is not here yet. Its place: a pass over the agents in round.run before the one
-// that is there, and a cut in round.select, where unreserved scalars would be limited to what quota and headroom leave.
+// that is there, and a cut in round.choose, where unreserved scalars would be limited to what quota and headroom leave.
 package offers
