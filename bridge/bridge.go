@@ -194,7 +194,7 @@ func (b *Bridge) prepareKubelets() error {
 // run starts everything in the order that restarts demand: nodes and pods are known before the master is asked, and the
 // master has answered before anything is launched.
 func (b *Bridge) run(ctx context.Context, cancel context.CancelFunc) error {
-	known, err := knownNodes(ctx, b.client)
+	known, err := knownNodes(ctx, b.client, b.config.Namespace)
 	if err != nil {
 		return err
 	}
@@ -300,7 +300,7 @@ func (b *Bridge) tick(ctx context.Context) {
 func (b *Bridge) own(ctx context.Context) {
 	state := core.New(core.Config{
 		Executor: b.config.Executor, Headroom: b.config.Headroom, PendingTimeout: b.config.PendingTimeout,
-		NodePrefix: b.config.NodePrefix, MaxPods: b.config.MaxPods, Architecture: runtime.GOARCH, Taint: b.config.Taint,
+		NodePrefix: b.config.NodePrefix, Bridge: b.config.Namespace, MaxPods: b.config.MaxPods, Architecture: runtime.GOARCH, Taint: b.config.Taint,
 	})
 	for {
 		select {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"slices"
 	"testing"
 	"time"
 
@@ -154,10 +155,32 @@ func TestNodesAppearPodsRunAndGo(t *testing.T) {
 		}
 		return nil
 	})
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if task.state != mesos.TASK_KILLED || len(task.pending) != 0 {
-		t.Errorf("task is %v with %d updates not acknowledged", task.state, len(task.pending))
+	eventually(t, func() error { // the acknowledgement follows the deletion
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		if task.state != mesos.TASK_KILLED || len(task.pending) != 0 {
+			return fmt.Errorf("task is %v with %d updates not acknowledged", task.state, len(task.pending))
+		}
+		return nil
+	})
+}
+
+func TestBridgesLeaveEachOthersNodesAlone(t *testing.T) {
+	node := func(name string, labels map[string]string) *corev1.Node {
+		return &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: name, Labels: labels}}
+	}
+	client := fake.NewClientset(
+		node("mine", map[string]string{virtualnode.AgentLabel: "S0", virtualnode.BridgeLabel: "here"}),
+		node("other", map[string]string{virtualnode.AgentLabel: "S0", virtualnode.BridgeLabel: "there"}),
+		node("real", nil),
+	)
+	known, err := knownNodes(t.Context(), client, "here")
+	if err != nil {
+		t.Fatal(err)
+	}
+	slices.Sort(known.Foreign)
+	if len(known.Ours) != 1 || known.Ours[0].Name != "mine" || !slices.Equal(known.Foreign, []string{"other", "real"}) {
+		t.Errorf("known nodes are %+v", known)
 	}
 }
 

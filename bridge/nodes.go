@@ -170,7 +170,7 @@ func (n *nodes) write(ctx context.Context, view *virtualnode.View, heartbeat boo
 	if err != nil {
 		return nil, fmt.Errorf("read node: %w", err)
 	}
-	if _, ours := have.Labels[virtualnode.AgentLabel]; !ours {
+	if !ownNode(have, view.Bridge) {
 		n.post(core.NameTaken{Node: view.Name})
 		n.drop(view.Name)
 		return nil, fmt.Errorf("a node of that name exists and is not of this bridge; agent %s gets another name", view.Agent.ID)

@@ -22,8 +22,14 @@ import (
 // resyncPods is how often every pod is looked at again even if nothing changed.
 const resyncPods = 5 * time.Minute
 
-// knownNodes lists the nodes in the API, ours and others'.
-func knownNodes(ctx context.Context, client kubernetes.Interface) (core.NodesKnown, error) {
+// ownNode says whether a node is of the bridge that keeps its objects in the namespace.
+func ownNode(n *corev1.Node, namespace string) bool {
+	_, agent := n.Labels[virtualnode.AgentLabel]
+	return agent && n.Labels[virtualnode.BridgeLabel] == namespace
+}
+
+// knownNodes lists the nodes in the API, ours and others', other bridges' among them.
+func knownNodes(ctx context.Context, client kubernetes.Interface, namespace string) (core.NodesKnown, error) {
 	list, err := client.CoreV1().Nodes().List(ctx, metav1.ListOptions{})
 	if err != nil {
 		return core.NodesKnown{}, fmt.Errorf("list the cluster's nodes: %w", err)
@@ -31,7 +37,7 @@ func knownNodes(ctx context.Context, client kubernetes.Interface) (core.NodesKno
 	var known core.NodesKnown
 	for i := range list.Items {
 		n := &list.Items[i]
-		if _, ours := n.Labels[virtualnode.AgentLabel]; !ours {
+		if !ownNode(n, namespace) {
 			known.Foreign = append(known.Foreign, n.Name)
 			continue
 		}

@@ -16,6 +16,9 @@ import (
 const (
 	// AgentLabel marks the bridge's own nodes; its value is the Mesos agent's id, as far as a label can hold it.
 	AgentLabel = "tombolo.io/agent"
+	// BridgeLabel says whose node it is; its value is the namespace in which the bridge keeps its own objects. Two bridges of
+	// one cluster, of two datacenters say, leave each other's nodes alone by it.
+	BridgeLabel = "tombolo.io/bridge"
 	// AgentAnnotation is the exact id of the node's agent. (A provider id would not do: Kubernetes never lets it change, but
 	// an agent that is installed anew gets a new id.)
 	AgentAnnotation = "tombolo.io/agent-id"
@@ -53,6 +56,8 @@ type View struct {
 	Ours     Amounts
 	Overhead Amounts
 	Health   Health
+	// Bridge is the value of BridgeLabel.
+	Bridge string
 	// MaxPods is the node's pod capacity.
 	MaxPods int
 	// Architecture is GOARCH, unless the agent has an attribute "arch".
@@ -143,6 +148,7 @@ func (v *View) labels() map[string]string {
 		corev1.LabelOSStable:   "linux",
 		corev1.LabelArchStable: v.architecture(),
 		AgentLabel:             LabelValue(v.Agent.ID),
+		BridgeLabel:            v.Bridge,
 	}
 	if v.Agent.Region != "" {
 		labels[corev1.LabelTopologyRegion] = LabelValue(v.Agent.Region)

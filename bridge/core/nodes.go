@@ -220,7 +220,7 @@ func (s *State) showNodes() {
 func (s *State) view(n *node) virtualnode.View {
 	view := virtualnode.View{
 		Name: n.name, Agent: n.agent, Health: n.health, Endpoint: n.endpoint, Taint: s.config.Taint,
-		MaxPods: s.config.MaxPods, Architecture: s.config.Architecture,
+		Bridge: s.config.Bridge, MaxPods: s.config.MaxPods, Architecture: s.config.Architecture,
 	}
 	for _, p := range n.pods {
 		if p.stage != launched || p.pod == nil {

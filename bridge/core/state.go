@@ -38,6 +38,7 @@ type Config struct {
 	Headroom       virtualnode.Amounts
 	PendingTimeout time.Duration // how long a bound pod may wait for an offer
 	NodePrefix     string
+	Bridge         string // which bridge this is: virtualnode.BridgeLabel
 	MaxPods        int
 	Architecture   string
 	Taint          *corev1.Taint
