@@ -20,7 +20,8 @@ type offer struct {
 	agent     *agent
 	role      string
 	resources offers.Resources
-	message   *mesos.Offer
+	message   *mesos.Offer // as the framework sees it
+	shown     *mesos.Offer // as operators see it: in full
 }
 
 // allocateOn has an agent's free resources offered at the end of this turn.
@@ -76,6 +77,10 @@ func (s *State) makeOffer(f *framework, a *agent, g offers.Grant) *offer {
 	s.offers[o.id], f.offers[o.id], a.offers[o.id] = o, o, o
 	a.offered = a.offered.Plus(g.Resources)
 	o.message = s.offerMessage(o)
+	full := *o.message
+	full.Resources = o.resources.Mesos()
+	full.AllocationInfo = &mesos.Resource_AllocationInfo{Role: &o.role}
+	o.shown = &full
 	s.touch(f, a)
 	if s.cfg.OfferTimeout > 0 {
 		s.timers.add(timer{at: s.now.Add(s.cfg.OfferTimeout), kind: offerExpire, id: o.id})

@@ -21,7 +21,7 @@ func (s *State) reconcile(f *framework, tasks []scheduler.Call_Reconcile_Task) {
 		if t.info.StatusUpdateState != nil {
 			state = *t.info.StatusUpdateState
 		}
-		s.forward(f, s.status(f, t, state, mesos.REASON_RECONCILIATION, latestState))
+		s.forward(f, s.latestStatus(f, t, state, mesos.REASON_RECONCILIATION, latestState))
 	}
 }
 
@@ -29,7 +29,7 @@ func (s *State) reconcile(f *framework, tasks []scheduler.Call_Reconcile_Task) {
 // know better (reference row REC-03).
 func (s *State) reconcileOne(f *framework, id string, agentID *mesos.AgentID) {
 	if t := f.tasks[id]; t != nil {
-		s.forward(f, s.status(f, t, t.state(), mesos.REASON_RECONCILIATION, latestState))
+		s.forward(f, s.latestStatus(f, t, t.state(), mesos.REASON_RECONCILIATION, latestState))
 		return
 	}
 	agent := agentID.GetValue()

@@ -379,7 +379,7 @@ func (s *State) takeInTask(a *agent, reported *mesos.Task, tell bool) {
 		return
 	}
 	if tell && f.connected && !terminal(t.state()) {
-		status := s.status(f, t, t.state(), mesos.REASON_AGENT_REREGISTERED, "Agent reregistered")
+		status := s.latestStatus(f, t, t.state(), mesos.REASON_AGENT_REREGISTERED, "Agent reregistered")
 		s.forward(f, status)
 	}
 }

@@ -172,6 +172,12 @@ func (s *State) removeTask(t *task) {
 func (s *State) status(_ *framework, t *task, state mesos.TaskState, reason mesos.TaskStatus_Reason, message string) *mesos.TaskStatus {
 	st := s.masterStatus(t.key.task, &t.agent.id, state, reason, message)
 	st.ExecutorID = t.info.ExecutorID
+	return st
+}
+
+// latestStatus makes an update that repeats what is known of a task (reference rows REC-01, REC-02).
+func (s *State) latestStatus(f *framework, t *task, state mesos.TaskState, reason mesos.TaskStatus_Reason, message string) *mesos.TaskStatus {
+	st := s.status(f, t, state, reason, message)
 	if n := len(t.info.Statuses); n > 0 {
 		last := t.info.Statuses[n-1]
 		st.ContainerStatus, st.Healthy, st.CheckStatus = last.ContainerStatus, last.Healthy, last.CheckStatus
@@ -205,9 +211,8 @@ func (s *State) setTaskStatus(t *task, status *mesos.TaskStatus, latest mesos.Ta
 	kept.Data = nil
 	t.edit(func(info *mesos.Task) {
 		info.State = &latest
-		info.StatusUpdateState = status.State
-		if status.UUID != nil {
-			info.StatusUpdateUUID = status.UUID
+		if status.UUID != nil { // those of the master itself wait for no acknowledgement
+			info.StatusUpdateState, info.StatusUpdateUUID = status.State, status.UUID
 		}
 		statuses := info.Statuses
 		if n := len(statuses); n > 0 && statuses[n-1].GetState() == status.GetState() {

@@ -146,7 +146,7 @@ func (s *State) frameworkView(f *framework) *FrameworkView {
 		}
 	}
 	for _, o := range sortedOffers(f.offers) {
-		v.Offers = append(v.Offers, o.message)
+		v.Offers = append(v.Offers, o.shown)
 		v.Offered = v.Offered.Plus(o.resources)
 	}
 	f.view = v
