@@ -1,12 +1,35 @@
 package datacenter
 
-// Announce tells where everything is, and four commands that show the three kinds of
-// work on it.
+import "github.com/tombolo-project/tombolo/datacenter/images"
+
+// Announce tells where everything is, and four commands to paste that show the kinds
+// of work on it.
 func (d *Datacenter) Announce() {
-	d.progress.say("")
-	d.progress.say("  logs          %s", d.config.Dir.Logs())
-	d.progress.say("  commands      %s/*.cmd (each part's own, to start it by hand)", d.config.Dir.Run())
-	if d.kubeconfig != "" {
-		d.progress.say("  kubeconfig    %s", d.kubeconfig)
+	say := d.progress.say
+	say("\nEndpoints")
+	say("  master        http://%s", d.master())
+	if d.config.has(Marathon) {
+		say("  marathon      %s", d.marathonURL())
 	}
+	if d.config.has(Batch) {
+		say("  batch         %s", d.batchURL())
+	}
+	if d.config.has(Kubernetes) {
+		say("  images        http://%s (asked first for every image name)", d.registry())
+		say("  kubeconfig    %s", d.kubeconfig)
+	}
+	say("  logs          %s/<part>.log", d.config.Dir.Logs())
+	say("  commands      %s/<part>.cmd", d.config.Dir.Run())
+	say("\nTry")
+	if d.config.has(Kubernetes) {
+		say("  %s/kubectl --kubeconfig %s create deployment web --image=%s --replicas=6", d.config.Tools, d.kubeconfig, images.Web)
+	}
+	if d.config.has(Marathon) {
+		say(`  curl -X POST %s/v2/apps -H 'Content-Type: application/json' -d '{"id": "/legacy", "instances": 3, "cpus": 0.1, "mem": 32, "portDefinitions": [{}], "cmd": "exec busybox httpd -f -p $PORT0"}'`, d.marathonURL())
+	}
+	if d.config.has(Batch) {
+		say("  %s batch run --server %s --tasks 50 --cpus 0.5 -- sh -c 'echo done on $(hostname)'", d.config.Binary, d.batchURL())
+	}
+	say("  curl -s http://%s/state", d.master())
+	say("\nCtrl-C or  %s down --dir %s  stops everything.", d.config.Binary, d.config.Dir)
 }

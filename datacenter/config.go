@@ -9,6 +9,7 @@
 package datacenter
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -21,8 +22,10 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/tombolo-project/tombolo/datacenter/kubernetes"
 	"github.com/tombolo-project/tombolo/datacenter/network"
 	"github.com/tombolo-project/tombolo/datacenter/state"
+	"github.com/tombolo-project/tombolo/offers"
 )
 
 // Parts that can be left out.
@@ -59,7 +62,7 @@ const (
 func (c Config) has(part string) bool { return !slices.Contains(c.Without, part) }
 
 // Check refuses what can't work, in one sentence each, before anything is touched.
-func (c Config) Check() error {
+func (c Config) Check(ctx context.Context) error {
 	if os.Geteuid() != 0 {
 		return errors.New("tombolo up makes network namespaces and cgroups: run it as root")
 	}
@@ -77,7 +80,19 @@ func (c Config) Check() error {
 	if c.MasterPort < 0 || c.MasterPort > 65535 {
 		return fmt.Errorf("--master-port %d is not a port", c.MasterPort)
 	}
-	return errors.Join(c.checkTools(), c.checkKubeconfig())
+	if c.AgentResources != "" {
+		if _, err := offers.ParseText(c.AgentResources, "*"); err != nil {
+			return fmt.Errorf("--agent-resources: %w", err)
+		}
+	}
+	if err := c.checkTools(); err != nil {
+		return err
+	}
+	if c.Kubeconfig == "" {
+		return nil
+	}
+	_, err := kubernetes.Reach(ctx, c.Kubeconfig)
+	return err
 }
 
 // tools that must be there, by what needs them.
@@ -155,4 +170,19 @@ func shareOf(dir string, agents int) (string, error) {
 	free := int(disk.Bavail * uint64(disk.Bsize) >> 20)
 	return fmt.Sprintf("cpus:%d;mem:%d;disk:%d;ports:[31000-32000]",
 		max(leastCPUs, runtime.NumCPU()/agents), max(leastMemory, memory*8/10/agents), free/2/agents), nil
+}
+
+// overcommitment says by how much the agents offer more CPUs than there are; "" when
+// they do not.
+func overcommitment(kept state.Kept) string {
+	resources, err := offers.ParseText(kept.AgentResources, "*")
+	if err != nil {
+		return ""
+	}
+	offered := int64(resources.Scalar("cpus")) / int64(offers.Unit) * int64(kept.Agents)
+	have := int64(runtime.NumCPU())
+	if offered <= have {
+		return ""
+	}
+	return fmt.Sprintf("CPUs are over-committed on purpose: the agents offer %d, the machine has %d; --agent-resources changes it", offered, have)
 }

@@ -24,7 +24,7 @@ const (
 // Detach starts the same command line again without --detach as a process of its own
 // session, shows its progress, and returns when everything is up.
 func Detach(ctx context.Context, config Config) error {
-	if err := config.Check(); err != nil {
+	if err := config.Check(ctx); err != nil {
 		return err
 	}
 	if err := config.Dir.Make(); err != nil {

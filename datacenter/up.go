@@ -31,13 +31,14 @@ type Datacenter struct {
 	super      *processes.Supervisor
 	control    *kubernetes.ControlPlane // nil without one of ours
 	kubeconfig string                   // the administrator's; "" without Kubernetes
+	kubeletCA  string                   // authority of the API server's certificate towards kubelets; "" when unknown
 	progress   *progress
 }
 
 // Up starts the datacenter of the directory, or takes over what still runs of it, and
 // returns when everything in it is ready. After an error nothing is left running.
 func Up(ctx context.Context, config Config) (*Datacenter, error) {
-	if err := config.Check(); err != nil {
+	if err := config.Check(ctx); err != nil {
 		return nil, err
 	}
 	if err := config.Dir.Make(); err != nil {
@@ -64,10 +65,13 @@ func (d *Datacenter) start(ctx context.Context) error {
 		return err
 	}
 	d.progress.say("datacenter in %s: %d agents of %s", d.config.Dir, d.kept.Agents, d.kept.AgentResources)
-	if note := overcommit(d.kept); note != "" {
+	if note := overcommitment(d.kept); note != "" {
 		d.progress.say("  %s", note)
 	}
 	if err := d.progress.step("network", d.startNetwork); err != nil {
+		return err
+	}
+	if err := d.checkPorts(); err != nil {
 		return err
 	}
 	group, ctx := errgroup.WithContext(ctx)
@@ -194,8 +198,7 @@ func (d *Datacenter) cgroup(part string) string { return d.tree.Path("parts", pa
 // startControlPlane starts Kubernetes, or makes sure that the one named is there.
 func (d *Datacenter) startControlPlane(ctx context.Context) error {
 	if d.config.Kubeconfig != "" {
-		d.kubeconfig = d.config.Kubeconfig
-		return nil
+		return d.useCluster(ctx)
 	}
 	d.kubeconfig = d.config.Dir.Kubeconfig()
 	d.control = &kubernetes.ControlPlane{
@@ -212,7 +215,29 @@ func (d *Datacenter) startControlPlane(ctx context.Context) error {
 				return err
 			}
 		}
-		return d.control.AwaitReady(ctx, 2*time.Minute)
+		d.kubeletCA = d.control.KubeletCA()
+		if err := d.control.AwaitReady(ctx, 2*time.Minute); err != nil {
+			return err
+		}
+		return d.control.GrantRights(ctx)
+	})
+}
+
+// useCluster uses a control plane that somebody else runs.
+func (d *Datacenter) useCluster(ctx context.Context) error {
+	d.kubeconfig = d.config.Kubeconfig
+	return d.progress.step("kubernetes", func(detail *string) error {
+		version, err := kubernetes.Reach(ctx, d.kubeconfig)
+		if err != nil {
+			return err
+		}
+		*detail = fmt.Sprintf("%s of %s", version, d.kubeconfig)
+		file := d.config.Dir.Path("kubelet-client-ca.crt")
+		found, err := kubernetes.ClientAuthority(ctx, d.kubeconfig, file)
+		if found {
+			d.kubeletCA = file
+		}
+		return err
 	})
 }
 

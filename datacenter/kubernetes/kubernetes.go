@@ -114,7 +114,7 @@ func (c *ControlPlane) certificates(dir string) error {
 		{&c.pki.etcd, c.pki.etcdCA, "etcd", identity{"etcd", nil, []string{address, "127.0.0.1"}}},
 		{&c.pki.etcdUser, c.pki.etcdCA, "etcd-client", identity{"kube-apiserver", nil, nil}},
 		{&c.pki.apiserver, c.pki.ca, "apiserver", identity{"kube-apiserver", nil, names}},
-		{&c.pki.kubeletClient, c.pki.ca, "kubelet-client", identity{"kube-apiserver-kubelet-client", []string{"tombolo:kubelet-clients"}, nil}},
+		{&c.pki.kubeletClient, c.pki.ca, "kubelet-client", identity{"kube-apiserver-kubelet-client", []string{kubeletClients}, nil}},
 		{&c.pki.admin, c.pki.ca, "admin", identity{"admin", []string{"system:masters"}, nil}},
 		{&c.pki.controllerManager, c.pki.ca, "controller-manager", identity{"system:kube-controller-manager", nil, nil}},
 		{&c.pki.scheduler, c.pki.ca, "scheduler", identity{"system:kube-scheduler", nil, nil}},

@@ -107,6 +107,20 @@ func (s *Supervisor) file(name, extension string) string {
 // LogPath is where the output of the process of this name goes.
 func (s *Supervisor) LogPath(name string) string { return filepath.Join(s.logDir, name+".log") }
 
+// Runs tells whether a process of this name runs, left by an earlier supervisor.
+func (s *Supervisor) Runs(name string) bool {
+	r, err := readRecord(s.file(name, ".pid"))
+	if err != nil {
+		return false
+	}
+	fd, err := r.open()
+	if err != nil || fd < 0 {
+		return false
+	}
+	unix.Close(fd)
+	return true
+}
+
 func (s *Supervisor) adoptOrLaunch(spec Spec) (*handle, error) {
 	h, err := s.adopt(spec)
 	if err != nil || h != nil {
