@@ -22,8 +22,8 @@ import (
 const (
 	// refreshEvery is how often a running pod's configuration is read again, as a kubelet does.
 	refreshEvery = time.Minute
-	// missingEvery is the same while something that the pod names does not exist; it doubles (the pod may do without).
-	missingEvery = 2 * time.Second
+	// missingEvery is the same while something without which the pod cannot start does not exist.
+	missingEvery = 3 * time.Second
 	deliverFirst = 50 * time.Millisecond
 	deliverMax   = 5 * time.Second
 	deliverLimit = 30 * time.Second
@@ -111,7 +111,6 @@ func (b *bundles) keep(ctx context.Context, d *delivery) {
 		sent   [sha256.Size]byte
 		runsAt podapi.Endpoint // the executor that has the pod
 		pause  time.Duration
-		again  = missingEvery
 		tokens = tokenCache{}
 	)
 	for ctx.Err() == nil {
@@ -136,10 +135,8 @@ func (b *bundles) keep(ctx context.Context, d *delivery) {
 				sent, runsAt = digest, endpoint
 			}
 			if missing {
-				again = min(2*again, refreshEvery)
-				return again, nil
+				return missingEvery, nil
 			}
-			again = missingEvery
 			return refreshEvery, nil
 		}()
 		switch {

@@ -47,7 +47,7 @@ func frameworkInfo(config Config, id *mesos.FrameworkID) mesos.FrameworkInfo {
 	return info
 }
 
-// scheduler turns the master's events into the owner's; it is the session's Handler.
+// handler turns the master's events into the owner's; it is the session's Handler.
 type handler struct {
 	bridge *Bridge
 	log    *slog.Logger
@@ -75,7 +75,11 @@ func (h *handler) Rescind(id mesos.OfferID) { h.bridge.post(core.Rescinded{ID: i
 
 // Update implements session.Handler. The owner acknowledges once the pod's status is in the API.
 func (h *handler) Update(status mesos.TaskStatus) error {
-	h.log.Debug("task status", "task_id", status.TaskID.Value, "state", status.GetState().String(), "reason", status.GetReason().String())
+	reason := ""
+	if status.Reason != nil {
+		reason = status.Reason.String()
+	}
+	h.log.Debug("task status", "task_id", status.TaskID.Value, "state", status.GetState().String(), "reason", reason)
 	event := core.TaskUpdated{Status: status}
 	if len(status.Data) > 0 && status.GetSource() == mesos.SOURCE_EXECUTOR {
 		data, err := podapi.Decode[podapi.StatusData](status.Data)

@@ -43,7 +43,7 @@ type cachedToken struct {
 	renew time.Time
 }
 
-// resolve makes a pod's bundle; missing says that an object that the pod names does not exist.
+// resolve makes a pod's bundle; missing says that an object without which the pod cannot start does not exist.
 func (r *resolver) resolve(ctx context.Context, pod *corev1.Pod, tokens tokenCache) (bundle podapi.Bundle, missing bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, resolveLimit)
 	defer cancel()
@@ -56,7 +56,7 @@ func (r *resolver) resolve(ctx context.Context, pod *corev1.Pod, tokens tokenCac
 		object, err := r.client.CoreV1().ConfigMaps(pod.Namespace).Get(ctx, name, metav1.GetOptions{})
 		switch {
 		case apierrors.IsNotFound(err):
-			missing = true
+			missing = missing || names.Needed[virtualnode.ConfigMapKey(name)]
 		case err != nil:
 			return bundle, missing, fmt.Errorf("read ConfigMap %s/%s: %w", pod.Namespace, name, err)
 		default:
@@ -67,7 +67,7 @@ func (r *resolver) resolve(ctx context.Context, pod *corev1.Pod, tokens tokenCac
 		object, err := r.client.CoreV1().Secrets(pod.Namespace).Get(ctx, name, metav1.GetOptions{})
 		switch {
 		case apierrors.IsNotFound(err):
-			missing = true
+			missing = missing || names.Needed[virtualnode.SecretKey(name)]
 		case err != nil:
 			return bundle, missing, fmt.Errorf("read Secret %s/%s: %w", pod.Namespace, name, err)
 		default:

@@ -206,8 +206,10 @@ func (w *writer) writeStatus(ctx context.Context, j *job) error {
 	if err != nil {
 		return fmt.Errorf("encode pod status: %w", err)
 	}
+	next := *j.status
+	next.Conditions = virtualnode.WithForeign(base.Conditions, next.Conditions)
 	// The UID in the patch makes the API refuse it for another pod of the same name.
-	after, err := json.Marshal(corev1.Pod{ObjectMeta: metav1.ObjectMeta{UID: j.ref.UID}, Status: *j.status})
+	after, err := json.Marshal(corev1.Pod{ObjectMeta: metav1.ObjectMeta{UID: j.ref.UID}, Status: next})
 	if err != nil {
 		return fmt.Errorf("encode pod status: %w", err)
 	}

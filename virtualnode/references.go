@@ -10,11 +10,33 @@ import (
 type Names struct {
 	ConfigMaps []string
 	Secrets    []string
+	// Needed holds those without which the pod cannot start: "configmap/<name>", "secret/<name>".
+	Needed map[string]bool
+}
+
+// ConfigMapKey and SecretKey are the keys of Needed.
+func ConfigMapKey(name string) string { return "configmap/" + name }
+
+// SecretKey is the key of a Secret in Needed.
+func SecretKey(name string) string { return "secret/" + name }
+
+func (n *Names) configMap(name string, optional *bool) {
+	n.ConfigMaps = append(n.ConfigMaps, name)
+	if optional == nil || !*optional {
+		n.Needed[ConfigMapKey(name)] = true
+	}
+}
+
+func (n *Names) secret(name string, optional *bool) {
+	n.Secrets = append(n.Secrets, name)
+	if optional == nil || !*optional {
+		n.Needed[SecretKey(name)] = true
+	}
 }
 
 // References lists the ConfigMaps and Secrets that a pod needs: environment, volumes, pull secrets.
 func References(spec *corev1.PodSpec) Names {
-	var n Names
+	n := Names{Needed: map[string]bool{}}
 	for i := range spec.InitContainers {
 		n.environment(spec.InitContainers[i].Env, spec.InitContainers[i].EnvFrom)
 	}
@@ -28,7 +50,7 @@ func References(spec *corev1.PodSpec) Names {
 		n.volume(&spec.Volumes[i])
 	}
 	for _, s := range spec.ImagePullSecrets {
-		n.Secrets = append(n.Secrets, s.Name)
+		n.secret(s.Name, pointer(true)) // a kubelet pulls without it
 	}
 	n.ConfigMaps, n.Secrets = unique(n.ConfigMaps), unique(n.Secrets)
 	return n
@@ -41,38 +63,38 @@ func (n *Names) environment(env []corev1.EnvVar, from []corev1.EnvFromSource) {
 			continue
 		}
 		if source.ConfigMapKeyRef != nil {
-			n.ConfigMaps = append(n.ConfigMaps, source.ConfigMapKeyRef.Name)
+			n.configMap(source.ConfigMapKeyRef.Name, source.ConfigMapKeyRef.Optional)
 		}
 		if source.SecretKeyRef != nil {
-			n.Secrets = append(n.Secrets, source.SecretKeyRef.Name)
+			n.secret(source.SecretKeyRef.Name, source.SecretKeyRef.Optional)
 		}
 	}
 	for i := range from {
 		if from[i].ConfigMapRef != nil {
-			n.ConfigMaps = append(n.ConfigMaps, from[i].ConfigMapRef.Name)
+			n.configMap(from[i].ConfigMapRef.Name, from[i].ConfigMapRef.Optional)
 		}
 		if from[i].SecretRef != nil {
-			n.Secrets = append(n.Secrets, from[i].SecretRef.Name)
+			n.secret(from[i].SecretRef.Name, from[i].SecretRef.Optional)
 		}
 	}
 }
 
 func (n *Names) volume(v *corev1.Volume) {
 	if v.ConfigMap != nil {
-		n.ConfigMaps = append(n.ConfigMaps, v.ConfigMap.Name)
+		n.configMap(v.ConfigMap.Name, v.ConfigMap.Optional)
 	}
 	if v.Secret != nil {
-		n.Secrets = append(n.Secrets, v.Secret.SecretName)
+		n.secret(v.Secret.SecretName, v.Secret.Optional)
 	}
 	if v.Projected == nil {
 		return
 	}
 	for _, source := range v.Projected.Sources {
 		if source.ConfigMap != nil {
-			n.ConfigMaps = append(n.ConfigMaps, source.ConfigMap.Name)
+			n.configMap(source.ConfigMap.Name, source.ConfigMap.Optional)
 		}
 		if source.Secret != nil {
-			n.Secrets = append(n.Secrets, source.Secret.Name)
+			n.secret(source.Secret.Name, source.Secret.Optional)
 		}
 	}
 }

@@ -38,6 +38,9 @@ func Merge(pod *corev1.Pod, reported *corev1.PodStatus, hostIP string) *corev1.P
 	if hostIP != "" {
 		merged.HostIP, merged.HostIPs = hostIP, []corev1.HostIP{{IP: hostIP}}
 	}
+	if merged.PodIP == "" { // a finished pod keeps the address that it had
+		merged.PodIP, merged.PodIPs = pod.Status.PodIP, pod.Status.PodIPs
+	}
 	if merged.StartTime == nil {
 		merged.StartTime = pod.Status.StartTime
 	}
@@ -45,16 +48,43 @@ func Merge(pod *corev1.Pod, reported *corev1.PodStatus, hostIP string) *corev1.P
 	merged.Conditions = dropCondition(merged.Conditions, OfferCondition)
 	gateReadiness(pod, merged)
 	for i := range merged.Conditions {
-		merged.Conditions[i].ObservedGeneration = pod.Generation
+		if own[merged.Conditions[i].Type] {
+			merged.Conditions[i].ObservedGeneration = pod.Generation
+		}
 	}
 	merged.ObservedGeneration = pod.Generation
+	return merged
+}
+
+// own are the conditions that a node writes; what else a pod has is other components'.
+var own = map[corev1.PodConditionType]bool{
+	corev1.PodReadyToStartContainers: true, corev1.PodInitialized: true, corev1.ContainersReady: true, corev1.PodReady: true,
+	corev1.PodResizePending: true, corev1.PodResizeInProgress: true,
+}
+
+// WithForeign is the conditions that we write (next) beside those of others (have): what others have written in the meantime
+// is not taken back by an older picture of the pod.
+func WithForeign(have, next []corev1.PodCondition) []corev1.PodCondition {
+	var merged []corev1.PodCondition
+	for _, c := range have {
+		if !own[c.Type] && c.Type != OfferCondition {
+			merged = append(merged, c)
+		}
+	}
+	for _, c := range next {
+		if own[c.Type] || c.Type == OfferCondition {
+			merged = append(merged, c)
+		}
+	}
 	return merged
 }
 
 func mergeConditions(have, reported []corev1.PodCondition) []corev1.PodCondition {
 	merged := append([]corev1.PodCondition(nil), have...)
 	for _, c := range reported {
-		merged = SetCondition(merged, c)
+		if own[c.Type] {
+			merged = SetCondition(merged, c)
+		}
 	}
 	return merged
 }

@@ -53,13 +53,13 @@ func (p *pod) taskID() string { return virtualnode.TaskID(string(p.uid), p.attem
 
 func (p *pod) deleting() bool { return p.pod == nil || p.pod.DeletionTimestamp != nil }
 
-// base is the pod with the newest status that is known, the executor's before the API's.
+// base is the pod with the newest status that is known: the executor's before the API's, but for the conditions of others.
 func (p *pod) base() *corev1.Pod {
 	if p.last == nil {
 		return p.pod
 	}
 	newest := *p.pod
-	newest.Status = *p.last
+	newest.Status = *virtualnode.Merge(p.pod, p.last, p.last.HostIP)
 	return &newest
 }
 
