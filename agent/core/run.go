@@ -325,7 +325,7 @@ func unsupportedContainer(c *mesos.ContainerInfo) string {
 	switch {
 	case c == nil:
 		return ""
-	case c.GetType() == mesos.ContainerInfo_DOCKER:
+	case c.Type != nil && *c.Type == mesos.ContainerInfo_DOCKER:
 		return "containers of type DOCKER are not supported by this agent yet"
 	case c.Mesos != nil && c.Mesos.Image != nil:
 		return "container images are not supported by this agent yet"
