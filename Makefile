@@ -19,16 +19,17 @@ CONTAINERD := github.com/containerd/containerd/v2
 CNI        := github.com/containernetworking/plugins/plugins
 
 TOOLS := bin/tools
-# The Debian packages that running and testing need, each with a file that shows it is there.
-#   iproute2 nftables   what pods' host ports, masquerading and a curious user need
-#   gcc libseccomp-dev  to build runc
-#   busybox-static      the image "busybox"
-#   python3 python3-pip python3-venv   frameworks in Python that the tests run against the master
-PACKAGES := iproute2 nftables gcc libc6-dev libseccomp-dev busybox-static util-linux python3 python3-venv curl
+# The Debian packages that running, building and testing need:
+#   iproute2 nftables util-linux  masquerading, pods' host ports, the commands in run/*.cmd (nsenter)
+#   gcc libc6-dev libseccomp-dev  to build runc
+#   busybox-static                the image "busybox"
+#   curl                          the demo
+#   python3-dev python3-venv      a Mesos framework in Python that the tests run against the master
+PACKAGES := iproute2 nftables util-linux gcc libc6-dev libseccomp-dev busybox-static curl python3-dev python3-venv
 
 .PHONY: help
 help: ## list the targets
-	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: deps
 deps: ## install the Debian packages that are missing
@@ -73,6 +74,20 @@ $(TOOLS)/.images: $(wildcard tools/images/*/*.go) | deps
 	install -m 0755 "$$(PATH=$$PATH:/bin:/usr/bin command -v busybox)" $(TOOLS)/images/busybox
 	@touch $@
 
+# Mesos clients written by others, for the end-to-end tests.
+.PHONY: clients
+clients: bin/clients/.go bin/clients/.python
+
+bin/clients/.go: tools/clients/go.mod tools/clients/go.sum | deps
+	@mkdir -p bin/clients
+	cd tools/clients && $(GO) build -o $(CURDIR)/bin/clients/ \
+		github.com/mesos/mesos-go/api/v1/cmd/example-scheduler github.com/mesos/mesos-go/api/v1/cmd/example-executor
+	@touch $@
+
+bin/clients/.python: tools/clients/pymesos/requirements.txt tools/clients/pymesos/install.sh | deps
+	tools/clients/pymesos/install.sh $(CURDIR)/bin/clients/pymesos
+	@touch $@
+
 .PHONY: up down
 up: deps tools build ## start a whole datacenter on this machine; Ctrl-C stops it (UP='--detach --agents 5')
 	bin/tombolo up $(UP)
@@ -87,3 +102,19 @@ lint: ## format, vet, staticcheck, and the rules of the architecture
 .PHONY: image
 image: build ## build/image: the container image as an OCI layout, without a container engine (IMAGE='--reference R/tombolo:1 --push')
 	$(GO) run ./internal/image/tombolo-image --version $(VERSION) $(IMAGE)
+
+.PHONY: test unit e2e
+test: unit e2e ## everything that must pass; needs root (50 minutes on two cores when cold)
+
+unit: deps tools build ## unit tests, properties, protocol scripts
+	$(GO) test -count=1 -timeout 20m $$($(GO) list ./... | grep -v '/e2e$$')
+
+e2e: deps tools build clients ## the end-to-end scenarios alone
+	$(GO) test -count=1 -timeout 40m ./e2e
+
+.PHONY: bench demo
+bench: ## the figures of docs/figures.md
+	$(GO) test -run '^$$' -bench . -benchmem -timeout 30m $$(grep -rl --include='*_test.go' '^func Benchmark' . | xargs -n1 dirname | sort -u)
+
+demo: ## the tour of the README against a running up, checked (DEMO='--dir DIR')
+	demo/demo.sh $(DEMO)

@@ -25,7 +25,7 @@ func (d *Datacenter) Announce() {
 		say("  %s/kubectl --kubeconfig %s create deployment web --image=%s --replicas=6", d.config.Tools, d.kubeconfig, images.Web)
 	}
 	if d.config.has(Marathon) {
-		say(`  curl -X POST %s/v2/apps -H 'Content-Type: application/json' -d '{"id": "/legacy", "instances": 3, "cpus": 0.1, "mem": 32, "portDefinitions": [{}], "cmd": "exec busybox httpd -f -p $PORT0"}'`, d.marathonURL())
+		say(`  curl -X POST %s/v2/apps -H 'Content-Type: application/json' -d '{"id": "/legacy", "instances": 3, "cpus": 0.1, "mem": 32, "portDefinitions": [{}], "cmd": "hostname > index.html; exec busybox httpd -f -p $PORT0"}'`, d.marathonURL())
 	}
 	if d.config.has(Batch) {
 		say("  %s batch run --server %s --tasks 50 --cpus 0.5 -- sh -c 'echo done on $(hostname)'", d.config.Binary, d.batchURL())

@@ -71,7 +71,12 @@ func (d *Datacenter) agentSpec(a network.Agent) (processes.Spec, error) {
 		fmt.Sprintf("--attributes=rack:r%d;zone:z%d", a.Index, a.Index),
 	}
 	if d.config.has(Kubernetes) {
-		env, err := json.Marshal(map[string]string{"PATH": systemPath, "CONTAINER_RUNTIME_ENDPOINT": d.runtime(a).Endpoint()})
+		runtime := d.runtime(a)
+		env, err := json.Marshal(map[string]string{
+			"PATH":                       systemPath,
+			"CONTAINER_RUNTIME_ENDPOINT": runtime.Endpoint(),
+			"TOMBOLO_POD_RUNTIME_DIR":    filepath.Join(runtime.State, "pods"), // below what sweep unmounts
+		})
 		if err != nil {
 			return processes.Spec{}, err
 		}

@@ -24,7 +24,14 @@ import (
 	"time"
 )
 
+// usage is for `web --help`; the server takes no arguments.
+const usage = `web answers on $PORT (8080): GET / /healthz /env, POST /fail /exit?code=N`
+
 func main() {
+	if len(os.Args) > 1 {
+		fmt.Println(usage)
+		return
+	}
 	port := os.Getenv("PORT")
 	if port == "" {
 		port = "8080"
