@@ -151,7 +151,46 @@ func TestLeftoversAreRemoved(t *testing.T) {
 	if found, err := old.leftovers(t.Context()); err != nil || len(found) != 0 {
 		t.Errorf("after: %v, %v", found, err)
 	}
-	r.nothingLeft()
+	if mounts, err := mountsOf(facts.Dir); err != nil || len(mounts) > 0 {
+		t.Errorf("mounts %v, %v", mounts, err)
+	}
+	if found, _ := filepath.Glob("/sys/fs/cgroup/*" + facts.CgroupParent); len(found) > 0 || r.config.Cgroup == "" {
+		t.Errorf("cgroups %v", found)
+	}
+}
+
+// An executor that was killed leaves a directory with mounts, too; the next one on the machine, whoever starts it, removes it.
+func TestDirectoriesOfTheDeadAreSwept(t *testing.T) {
+	dir := t.TempDir()
+	alive, err := claimDir(dir, "alive")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer alive.release()
+	dead, err := claimDir(dir, "dead")
+	if err != nil {
+		t.Fatal(err)
+	}
+	pod := newPod("m", forever)
+	pod.Spec.Volumes = []corev1.Volume{{Name: "m", VolumeSource: corev1.VolumeSource{EmptyDir: &corev1.EmptyDirVolumeSource{Medium: "Memory"}}}}
+	for _, c := range []*claim{alive, dead} {
+		if err := volumes.New(filepath.Join(c.dir, "task"), t.TempDir()).Prepare(&podapi.Bundle{Pod: pod}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := dead.lock.Close(); err != nil { // what the kernel does when the process is killed
+		t.Fatal(err)
+	}
+	if _, err := claimDir(dir, "alive"); err == nil {
+		t.Error("a directory was claimed twice")
+	}
+	mounts, err := mountsOf(dir)
+	if err != nil || len(mounts) != 1 || !strings.HasPrefix(mounts[0], alive.dir) {
+		t.Errorf("mounts %v, %v", mounts, err)
+	}
+	if entries, _ := os.ReadDir(dir); len(entries) != 2 {
+		t.Errorf("left: %v", entries)
+	}
 }
 
 // Logs that grow too long are rotated; a reader that follows misses nothing.

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -42,7 +41,6 @@ type Config struct {
 
 // Limits and defaults.
 const (
-	defaultRuntimeDir    = "/run/tombolo/pods"
 	defaultBundleTimeout = 5 * time.Minute
 	maxPods              = 1000 // that run or wait, per executor
 	maxKept              = 200  // terminal ones whose logs are kept
@@ -72,7 +70,8 @@ func ConfigFromEnvironment(getenv func(string) string) (Config, error) {
 		c.Sandbox = getenv("MESOS_DIRECTORY")
 	}
 	if c.RuntimeDir == "" {
-		c.RuntimeDir = defaultRuntimeDir
+		// Beside the runtime's socket: such a directory lives as long as the runtime's own state.
+		c.RuntimeDir = filepath.Join(filepath.Dir(strings.TrimPrefix(c.CRI, "unix://")), "tombolo-pods")
 	}
 	host, _, err := net.SplitHostPort(c.Agent)
 	if c.IP == "" || net.ParseIP(c.IP) == nil || net.ParseIP(c.IP).IsUnspecified() {
@@ -82,25 +81,28 @@ func ConfigFromEnvironment(getenv func(string) string) (Config, error) {
 	if err != nil {
 		problems = append(problems, fmt.Errorf("MESOS_AGENT_ENDPOINT=%q is not ip:port", c.Agent))
 	}
-	for name, value := range map[string]string{
-		"MESOS_FRAMEWORK_ID": c.FrameworkID, "MESOS_EXECUTOR_ID": c.ExecutorID, "MESOS_SANDBOX": c.Sandbox,
+	for _, required := range []struct{ name, value string }{
+		{"MESOS_FRAMEWORK_ID", c.FrameworkID}, {"MESOS_EXECUTOR_ID", c.ExecutorID}, {"MESOS_SANDBOX", c.Sandbox},
 	} {
-		if value == "" {
-			problems = append(problems, fmt.Errorf("%s is not set: this command is started by a Mesos agent", name))
+		if required.value == "" {
+			problems = append(problems, fmt.Errorf("%s is not set: this command is started by a Mesos agent", required.name))
 		}
 	}
 	if c.CRI == "" {
 		problems = append(problems, errors.New("CONTAINER_RUNTIME_ENDPOINT is not set: start the agent with "+
 			`--executor_environment_variables='{"CONTAINER_RUNTIME_ENDPOINT":"unix:///run/containerd/containerd.sock"}'`))
 	}
-	for name, target := range map[string]*time.Duration{
-		"MESOS_RECOVERY_TIMEOUT":               &c.RecoveryTimeout,
-		"MESOS_SUBSCRIPTION_BACKOFF_MAX":       &c.SubscriptionBackoff,
-		"MESOS_EXECUTOR_SHUTDOWN_GRACE_PERIOD": &c.ShutdownGrace,
+	for _, d := range []struct {
+		name   string
+		target *time.Duration
+	}{
+		{"MESOS_RECOVERY_TIMEOUT", &c.RecoveryTimeout},
+		{"MESOS_SUBSCRIPTION_BACKOFF_MAX", &c.SubscriptionBackoff},
+		{"MESOS_EXECUTOR_SHUTDOWN_GRACE_PERIOD", &c.ShutdownGrace},
 	} {
-		if text := getenv(name); text != "" {
-			if *target, err = parseDuration(text); err != nil {
-				problems = append(problems, fmt.Errorf("%s: %w", name, err))
+		if text := getenv(d.name); text != "" {
+			if *d.target, err = parseDuration(text); err != nil {
+				problems = append(problems, fmt.Errorf("%s: %w", d.name, err))
 			}
 		}
 	}
@@ -133,9 +135,12 @@ func parseDuration(text string) (time.Duration, error) {
 // owner names the one executor that a sandbox belongs to.
 func (c Config) owner() string { return c.AgentID + "/" + c.FrameworkID + "/" + c.ExecutorID }
 
+// run is the id of this run of the executor: its Mesos container, after which the agent names the sandbox.
+func (c Config) run() string { return filepath.Base(c.Sandbox) }
+
 // podDirs are where a task's things lie: private contents, emptyDirs, logs.
 func (c Config) podDirs(taskID string) (private, data, logs string) {
 	name := filepath.Base(taskID) // task ids have no slashes (reference row TV-01)
 	base := filepath.Join(c.Sandbox, "pods", name)
-	return filepath.Join(c.RuntimeDir, strconv.Itoa(os.Getpid())+"-"+name), filepath.Join(base, "data"), filepath.Join(base, "logs")
+	return filepath.Join(c.RuntimeDir, c.run(), name), filepath.Join(base, "data"), filepath.Join(base, "logs")
 }

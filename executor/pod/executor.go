@@ -33,6 +33,7 @@ type Executor struct {
 	server   *grpc.Server // nil until the first SUBSCRIBED brings the bridge's CA
 	driver   *driver
 	stats    *statsKeeper
+	claim    *claim
 
 	loop    chan func()
 	done    chan struct{} // closed when Run returns
@@ -55,6 +56,10 @@ func New(ctx context.Context, config Config, log *slog.Logger) (*Executor, error
 	if err != nil {
 		return nil, err
 	}
+	claim, err := claimDir(config.RuntimeDir, config.run())
+	if err != nil {
+		return nil, err
+	}
 	listener, err := net.Listen("tcp", net.JoinHostPort(config.IP, "0"))
 	if err != nil {
 		return nil, fmt.Errorf("serve the pod API on the agent's address: %w", err)
@@ -68,7 +73,7 @@ func New(ctx context.Context, config Config, log *slog.Logger) (*Executor, error
 		host:   lifecycle.Host{IP: config.IP, RuntimeName: runtime.name},
 		resolv: criconfig.ParseResolvConf(string(resolv)),
 		loop:   make(chan func(), 256), done: make(chan struct{}),
-		tasks: map[string]*task{}, stats: newStatsKeeper(),
+		tasks: map[string]*task{}, stats: newStatsKeeper(), claim: claim,
 	}
 	x.endpoint = podapi.Endpoint{
 		Address:     listener.Addr().String(),
@@ -151,6 +156,9 @@ func (x *Executor) close() {
 	}
 	_ = x.listener.Close()
 	_ = x.runtime.close()
+	if err := x.claim.release(); err != nil {
+		x.log.Error("clean up the runtime directory", "error", err)
+	}
 }
 
 // handle takes in what the agent says. It returns true when all pods are to be stopped.
