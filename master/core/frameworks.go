@@ -32,7 +32,7 @@ type framework struct {
 	tasks       map[string]*task
 	executors   map[string]map[string]*executor // by agent id, executor id
 	offers      map[string]*offer
-	used        offers.Resources // by its tasks and executors, all agents
+	on          map[string]*agent // agents on which it uses resources
 	unreachable ring[*mesos.Task]
 	completed   ring[*mesos.Task]
 	counts      *FrameworkCounters
@@ -68,6 +68,7 @@ func (s *State) newFramework(id string, info *mesos.FrameworkInfo) *framework {
 		tasks:       map[string]*task{},
 		executors:   map[string]map[string]*executor{},
 		offers:      map[string]*offer{},
+		on:          map[string]*agent{},
 		unreachable: newRing[*mesos.Task](s.cfg.MaxUnreachableTasks),
 		completed:   newRing[*mesos.Task](s.cfg.MaxCompletedTasks),
 		counts:      newFrameworkCounters(),

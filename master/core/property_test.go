@@ -228,12 +228,15 @@ func (l *life) check(r *rapid.T) {
 		}
 	}
 	for _, f := range s.frameworks {
-		var used offers.Resources
 		for _, a := range s.agents {
-			used = used.Plus(a.used[f.id])
+			if used := !a.used[f.id].IsZero(); used != (f.on[a.id] == a) {
+				r.Fatalf("framework %s uses resources of agent %s: %t, and believes otherwise", f.id, a.id, used)
+			}
 		}
-		if !f.used.Equal(used) {
-			r.Fatalf("framework %s: used %s, on agents %s", f.id, f.used, used)
+		for id, a := range f.on {
+			if s.agents[id] != a {
+				r.Fatalf("framework %s believes to use agent %s, which is gone", f.id, id)
+			}
 		}
 		for id, t := range f.tasks {
 			if s.agents[t.agent.id] != t.agent || t.agent.tasks[t.key] != t {

@@ -106,9 +106,7 @@ func (s *State) adoptTask(t *task, reported *mesos.Task) {
 
 // charge books resources that an agent reports to be in use.
 func (s *State) charge(a *agent, f *framework, r offers.Resources) {
-	a.used[f.id] = a.used[f.id].Plus(r)
-	f.used = f.used.Plus(r)
-	s.touch(f, a)
+	s.use(a, f, r)
 	if err := s.ledger.Charge(f.id, a.id, r); err != nil {
 		s.emit(Note{Error: true, Message: "resources in use could not be charged", Attributes: []any{"framework_id", f.id, "agent_id", a.id, "error", err.Error()}})
 	}
@@ -116,8 +114,11 @@ func (s *State) charge(a *agent, f *framework, r offers.Resources) {
 
 // use books resources out of an offer, which the ledger has charged already.
 func (s *State) use(a *agent, f *framework, r offers.Resources) {
+	if r.IsZero() {
+		return
+	}
 	a.used[f.id] = a.used[f.id].Plus(r)
-	f.used = f.used.Plus(r)
+	f.on[a.id] = a
 	s.touch(f, a)
 }
 
@@ -126,8 +127,8 @@ func (s *State) giveBack(a *agent, f *framework, r offers.Resources) {
 	a.used[f.id] = s.minus(a.used[f.id], r)
 	if a.used[f.id].IsZero() {
 		delete(a.used, f.id)
+		delete(f.on, a.id)
 	}
-	f.used = s.minus(f.used, r)
 	if err := s.ledger.Release(f.id, a.id, r); err != nil {
 		s.emit(Note{Error: true, Message: "resources could not be given back", Attributes: []any{"framework_id", f.id, "agent_id", a.id, "error", err.Error()}})
 	}

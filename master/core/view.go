@@ -39,7 +39,7 @@ type FrameworkView struct {
 	Completed    []*mesos.Task
 	Executors    []ExecutorView
 	Offers       []*mesos.Offer
-	Used         offers.Resources // by tasks and executors
+	Used         offers.Resources // by tasks and executors; ranges of several agents are put together
 	Offered      offers.Resources
 	Counters     FrameworkCounters
 }
@@ -134,8 +134,10 @@ func (s *State) frameworkView(f *framework) *FrameworkView {
 		Registered: f.registered, Reregistered: f.reregistered,
 		Suppressed:  sortedKeys(f.suppressed),
 		Unreachable: f.unreachable.all(), Completed: f.completed.all(),
-		Used:     f.used,
 		Counters: f.counts.clone(),
+	}
+	for _, a := range f.on {
+		v.Used = v.Used.Plus(a.used[f.id])
 	}
 	for _, t := range sortedTasks(f.tasks) {
 		v.Tasks = append(v.Tasks, t.info)
