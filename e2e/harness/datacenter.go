@@ -27,8 +27,6 @@ type Datacenter struct {
 	Master     string // host:port
 	Marathon   string // URL
 	Batch      string // URL
-
-	started string // how long up took, for the log
 }
 
 // masterPort differs from the default so that the flag is tried too.
@@ -243,51 +241,60 @@ func (d *Datacenter) logTails(t testing.TB) {
 	}
 }
 
-// Leftovers lists what a datacenter may leave behind on the machine: network
-// namespaces, links, mounts, cgroups and processes that bear its name.
-func Leftovers(t testing.TB) []string {
+// Leftovers lists what of the datacenter, by its number and directory, is on the
+// machine: network namespaces, links, routes, packet filter tables, mounts, cgroups
+// and processes. After down there is nothing.
+func (d *Datacenter) Leftovers(t testing.TB) []string {
 	t.Helper()
+	number := strings.Split(d.Gateway, ".")[2]
 	var found []string
-	names, _ := os.ReadDir("/run/netns")
-	for _, n := range names {
-		found = append(found, "netns "+n.Name())
-	}
-	links, err := net.Interfaces()
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, l := range links {
-		found = append(found, "link "+l.Name)
-	}
-	mounts, err := os.ReadFile("/proc/self/mounts")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, line := range strings.Split(string(mounts), "\n") {
-		if fields := strings.Fields(line); len(fields) > 1 && strings.Contains(fields[1], "tombolo") {
-			found = append(found, "mount "+fields[1])
+	add := func(kind, text string, marks ...string) {
+		for _, line := range strings.Split(text, "\n") {
+			if slices.ContainsFunc(marks, func(mark string) bool { return strings.Contains(line, mark) }) {
+				found = append(found, kind+" "+strings.TrimSpace(line))
+			}
 		}
 	}
-	for _, pattern := range []string{"/sys/fs/cgroup/tombolo*", "/sys/fs/cgroup/*/tombolo*"} {
-		groups, _ := filepath.Glob(pattern)
-		for _, g := range groups {
-			found = append(found, "cgroup "+g)
+	read := func(file string) string {
+		data, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(data)
+	}
+	run := func(args ...string) string { return MustRun(t, 10*time.Second, args...) }
+	add("mount", read("/proc/self/mounts"), d.Dir, "tombolo-"+number+"/", "tombolo-"+number+"-")
+	add("link", run("ip", "-o", "link"), "tombolo"+number+":", " tmb"+number+"a")
+	add("route", run("ip", "route"), "tombolo"+number+" ", "172.30."+number+".")
+	add("table", run("nft", "list", "tables"), "tombolo_"+number)
+	for kind, patterns := range map[string][]string{
+		"netns":     {"/run/netns/tombolo-" + number + "-*"},
+		"cgroup":    {"/sys/fs/cgroup/tombolo-" + number, "/sys/fs/cgroup/*/tombolo-" + number},
+		"directory": {"/run/tombolo-" + number, d.Dir},
+	} {
+		for _, pattern := range patterns {
+			paths, err := filepath.Glob(pattern)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, path := range paths {
+				found = append(found, kind+" "+path)
+			}
 		}
 	}
 	slices.Sort(found)
-	return slices.Compact(append(found, processesNamed("tombolo-e2e")...))
+	return append(found, processesNamed(d.Dir)...)
 }
 
-// processesNamed lists the processes whose command line has text in it, but this one.
+// processesNamed lists the processes whose command line has text in it.
 func processesNamed(text string) []string {
 	var found []string
 	procs, _ := filepath.Glob("/proc/[0-9]*/cmdline")
 	for _, p := range procs {
 		data, err := os.ReadFile(p)
-		if err != nil || !strings.Contains(string(data), text) || p == fmt.Sprintf("/proc/%d/cmdline", os.Getpid()) {
-			continue
+		if err == nil && strings.Contains(string(data), text) {
+			found = append(found, "process "+strings.ReplaceAll(string(data), "\x00", " "))
 		}
-		found = append(found, "process "+strings.ReplaceAll(string(data), "\x00", " "))
 	}
 	slices.Sort(found)
 	return found

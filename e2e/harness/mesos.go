@@ -5,6 +5,8 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -25,6 +27,7 @@ const AgentResources = "cpus:4;mem:2048;disk:4096;ports:[31000-32000]"
 func StartMesos(t testing.TB, n int, masterFlags ...string) *Mesos {
 	t.Helper()
 	m := &Mesos{Dir: shortDir(t)}
+	t.Cleanup(func() { endCgroup(t, m.cgroup()) })
 	port := FreePort(t, "127.0.0.1")
 	m.Addr = "127.0.0.1:" + strconv.Itoa(port)
 	args := []string{Bin(t, "tombolo"), "master", "--ip=127.0.0.1", "--port=" + strconv.Itoa(port), "--work_dir=" + filepath.Join(m.Dir, "master")}
@@ -43,9 +46,12 @@ func (m *Mesos) startAgent(t testing.TB, i int) *Process {
 	p := Start(t, m.Dir, name, Bin(t, "tombolo"), "agent", "--master="+m.Addr, "--ip=127.0.0.1",
 		"--port="+strconv.Itoa(FreePort(t, "127.0.0.1")), "--hostname="+name, "--work_dir="+dir, "--runtime_dir="+filepath.Join(dir, "run"),
 		"--launcher_dir="+filepath.Dir(Bin(t, "tombolo-executor")), "--resources="+AgentResources,
-		"--attributes=rack:r"+strconv.Itoa(i), "--cgroups_root=tombolo-e2e-"+filepath.Base(m.Dir)+"/"+name)
+		"--attributes=rack:r"+strconv.Itoa(i), "--cgroups_root="+m.cgroup()+"/"+name)
 	return p
 }
+
+// cgroup is the root of all containers of this datacenter, in every hierarchy.
+func (m *Mesos) cgroup() string { return "tombolo-e2e-" + filepath.Base(m.Dir) }
 
 // AwaitMaster waits until the master answers.
 func (m *Mesos) AwaitMaster(t testing.TB) {
@@ -89,4 +95,47 @@ func shortDir(t testing.TB) string {
 		}
 	})
 	return dir
+}
+
+// endCgroup ends what runs below a cgroup, in every hierarchy, and removes it: an
+// agent that is stopped leaves its tasks running, as it should.
+func endCgroup(t testing.TB, name string) {
+	Eventually(t, 30*time.Second, "cgroup "+name+" is gone", func() error {
+		for _, pattern := range []string{"/sys/fs/cgroup/" + name, "/sys/fs/cgroup/*/" + name} {
+			roots, err := filepath.Glob(pattern)
+			if err != nil {
+				return err
+			}
+			for _, root := range roots {
+				if err := emptyCgroup(root); err != nil {
+					return err
+				}
+			}
+		}
+		return nil
+	})
+}
+
+func emptyCgroup(dir string) error {
+	children, err := os.ReadDir(dir)
+	if err != nil {
+		return err
+	}
+	for _, child := range children {
+		if child.IsDir() {
+			if err := emptyCgroup(filepath.Join(dir, child.Name())); err != nil {
+				return err
+			}
+		}
+	}
+	procs, err := os.ReadFile(filepath.Join(dir, "cgroup.procs"))
+	if err != nil {
+		return err
+	}
+	for _, field := range strings.Fields(string(procs)) {
+		if pid, err := strconv.Atoi(field); err == nil {
+			_ = syscall.Kill(pid, syscall.SIGKILL) // it may have ended meanwhile
+		}
+	}
+	return os.Remove(dir)
 }
