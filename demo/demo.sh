@@ -9,7 +9,7 @@
 set -euo pipefail
 
 root=$(cd "$(dirname "$0")/.." && pwd)
-export PATH="$root/bin:$root/bin/tools:$PATH"
+export PATH="${TOMBOLO_BIN:-$root/bin}:${TOMBOLO_BIN:-$root/bin}/tools:$PATH"
 dir=${XDG_STATE_HOME:-${HOME:-/var/lib}/.local/state}/tombolo
 [ "${1:-}" = --dir ] && dir=$2
 [ -e "$dir/datacenter.json" ] || { echo "demo: no datacenter in $dir: run make up first, or name its directory with --dir" >&2; exit 1; }
