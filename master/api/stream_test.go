@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/mesos/mesos-go/api/v1/lib"
 	"github.com/mesos/mesos-go/api/v1/lib/scheduler"
 
 	"github.com/tombolo-project/tombolo/mesos/codec"
@@ -104,7 +105,7 @@ func TestTiming(t *testing.T) {
 }
 
 func TestConstraintsAreSeenInBothEncodings(t *testing.T) {
-	call := &scheduler.Call{Type: scheduler.Call_SUBSCRIBE, Subscribe: &scheduler.Call_Subscribe{SuppressedRoles: []string{"a"}}}
+	call := &scheduler.Call{Type: scheduler.Call_SUBSCRIBE, Subscribe: &scheduler.Call_Subscribe{FrameworkInfo: &mesos.FrameworkInfo{User: "u", Name: "n"}, SuppressedRoles: []string{"a"}}}
 	plain, err := call.Marshal()
 	if err != nil {
 		t.Fatal(err)
