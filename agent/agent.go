@@ -7,15 +7,19 @@ import (
 	"log/slog"
 	"maps"
 	"net/http"
+	"reflect"
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/mesos/mesos-go/api/v1/lib"
 
 	"github.com/tombolo-project/tombolo/agent/checkpoint"
 	"github.com/tombolo-project/tombolo/agent/containers"
 	"github.com/tombolo-project/tombolo/agent/core"
 	"github.com/tombolo-project/tombolo/mesos/libprocess"
 	"github.com/tombolo-project/tombolo/mesos/messages"
+	"github.com/tombolo-project/tombolo/offers"
 )
 
 // Config is fixed for the life of an Agent.
@@ -58,6 +62,7 @@ func New(cfg Config) (*Agent, error) {
 	cfg.Containers.Log = cfg.Log
 	manager, err := containers.New(cfg.Containers)
 	if err != nil {
+		_ = store.Close()
 		return nil, err
 	}
 	a := &Agent{
@@ -106,7 +111,10 @@ func (a *Agent) post(e core.Event) {
 // Run recovers what an earlier run left, then owns the state until ctx ends or the
 // agent has to go. Executors keep running when ctx ends.
 func (a *Agent) Run(ctx context.Context) error {
-	defer close(a.done)
+	defer func() {
+		close(a.done)
+		_ = a.store.Close()
+	}()
 	recovered, waiting, err := a.recover()
 	if err != nil {
 		return err
@@ -247,6 +255,12 @@ func (a *Agent) recover() (core.Recovered, map[string]containers.Recovered, erro
 	if err != nil {
 		return r, nil, err
 	}
+	if r.Info != nil && !a.cfg.Cleanup {
+		if change := changed(r.Info, &a.cfg.Core.Info); change != "" {
+			return r, nil, fmt.Errorf("this agent was %s before, with other %s: start it with the old value, or remove %s/meta/slaves/latest to make it a new agent",
+				r.Info.ID.GetValue(), change, a.cfg.Core.WorkDir)
+		}
+	}
 	known := map[string]containers.Resources{}
 	for _, f := range r.Frameworks {
 		for _, e := range f.Executors {
@@ -283,4 +297,24 @@ func (a *Agent) cleanup(left map[string]containers.Recovered) error {
 	}
 	a.log.Info("cleaned up", "containers", len(left))
 	return a.store.Forget()
+}
+
+// changed names what differs between the info on disk and the flags; an agent that
+// runs tasks can't change what it is made of (reference rows RCV-06, RCV-07).
+func changed(old, now *mesos.AgentInfo) string {
+	was, err1 := offers.Parse(old.Resources)
+	is, err2 := offers.Parse(now.Resources)
+	switch {
+	case old.Hostname != now.Hostname:
+		return fmt.Sprintf("--hostname (%q, now %q)", old.Hostname, now.Hostname)
+	case old.GetPort() != now.GetPort():
+		return fmt.Sprintf("--port (%d, now %d)", old.GetPort(), now.GetPort())
+	case err1 != nil || err2 != nil || !was.Equal(is):
+		return fmt.Sprintf("--resources (%s, now %s)", was, is)
+	case !reflect.DeepEqual(old.Attributes, now.Attributes) && len(old.Attributes)+len(now.Attributes) > 0:
+		return "--attributes"
+	case !old.Domain.Equal(now.Domain):
+		return "--domain"
+	}
+	return ""
 }

@@ -23,6 +23,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"syscall"
 
 	"github.com/gogo/protobuf/proto"
 	"github.com/mesos/mesos-go/api/v1/lib"
@@ -35,7 +36,11 @@ import (
 type Store struct {
 	root  string // <work_dir>/meta
 	agent string // agent id, "" before the first registration
+	lock  *os.File
 }
+
+// ErrInUse is returned when another agent runs on the same directory.
+var ErrInUse = errors.New("another agent is using this work directory")
 
 // Open prepares <work_dir>/meta.
 func Open(workDir string) (*Store, error) {
@@ -43,6 +48,16 @@ func Open(workDir string) (*Store, error) {
 	if err := os.MkdirAll(filepath.Join(s.root, "slaves"), 0o700); err != nil {
 		return nil, fmt.Errorf("checkpoint directory: %w", err)
 	}
+	lock, err := os.OpenFile(filepath.Join(s.root, "lock"), os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("checkpoint directory: %w", err)
+	}
+	// Held until the process ends, however it does.
+	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+		lock.Close()
+		return nil, fmt.Errorf("%s: %w", workDir, ErrInUse)
+	}
+	s.lock = lock
 	latest, err := os.Readlink(filepath.Join(s.root, "slaves", "latest"))
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
 		return nil, fmt.Errorf("checkpoint: %w", err)
@@ -52,6 +67,9 @@ func Open(workDir string) (*Store, error) {
 	}
 	return s, nil
 }
+
+// Close lets another agent have the directory.
+func (s *Store) Close() error { return s.lock.Close() }
 
 // record is mesos.internal.StatusUpdateRecord.
 type record struct {
