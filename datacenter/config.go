@@ -110,8 +110,8 @@ func (c Config) checkTools() error {
 			return fmt.Errorf("%s is missing in %s: run make tools, or say with --tools-dir where it is", name, c.Tools)
 		}
 	}
-	if _, err := os.Stat(c.executor()); err != nil {
-		return fmt.Errorf("%s is missing: run make build", c.executor())
+	if info, err := os.Stat(c.executor()); err != nil || !info.Mode().IsRegular() || info.Mode()&0o111 == 0 {
+		return fmt.Errorf("%s is not there or can't be run: run make build", c.executor())
 	}
 	return nil
 }

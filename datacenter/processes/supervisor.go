@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -57,6 +58,8 @@ type process struct {
 	super  *Supervisor
 	cancel context.CancelFunc
 	done   chan struct{} // closed when nothing of it runs any more
+
+	abandon atomic.Bool // not to be started again
 }
 
 // handle is one life of a process, ours or taken over. ended is closed when it is over.
@@ -240,6 +243,9 @@ func (p *process) keep(ctx context.Context, h *handle) {
 			}
 			return
 		}
+		if p.abandon.Load() {
+			return
+		}
 		if time.Since(since) > steady {
 			failures = 0
 		}
@@ -294,6 +300,17 @@ func (s *Supervisor) Stop(progress func(name string)) {
 		progress(p.spec.Name)
 		p.cancel()
 		<-p.done
+	}
+}
+
+// Abandon lets all processes run and looks after them no more, as if the supervisor had
+// been killed.
+func (s *Supervisor) Abandon() {
+	s.mutex.Lock()
+	defer s.mutex.Unlock()
+	s.accepting = false
+	for _, p := range s.running {
+		p.abandon.Store(true)
 	}
 }
 
