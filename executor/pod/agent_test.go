@@ -280,9 +280,11 @@ func (r *rig) nothingLeft() {
 	if entries, err := os.ReadDir(r.config.RuntimeDir); err == nil && len(entries) > 0 {
 		r.t.Errorf("left in the runtime directory: %v", entries)
 	}
-	found, err := filepath.Glob("/sys/fs/cgroup/*" + r.config.Cgroup + "/pods/pod*")
-	if err != nil || len(found) > 0 {
-		r.t.Errorf("cgroups left behind: %v, %v", found, err)
+	for _, root := range []string{"/sys/fs/cgroup", "/sys/fs/cgroup/*"} {
+		found, err := filepath.Glob(root + r.config.Cgroup + "/pods/pod*")
+		if err != nil || len(found) > 0 {
+			r.t.Errorf("cgroups left behind: %v, %v", found, err)
+		}
 	}
 }
 

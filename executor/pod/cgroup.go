@@ -5,7 +5,9 @@ import (
 	"fmt"
 	"os"
 	"path"
+	"strconv"
 	"strings"
+	"syscall"
 
 	"github.com/opencontainers/cgroups"
 	"github.com/opencontainers/cgroups/manager"
@@ -52,6 +54,42 @@ func parseCgroup(text string) (string, error) {
 		return path.Dir(unified), nil
 	}
 	return unified, nil
+}
+
+// unifiedRoot is where the unified hierarchy is mounted when it is the only one.
+const unifiedRoot = "/sys/fs/cgroup"
+
+// makeRoom makes the executor's cgroup one that may have children with limits. On the unified hierarchy only leaves may hold
+// processes: what runs in the cgroup (this process and the agent's wrapper around it) moves to its child "leaf". The older
+// hierarchies need nothing.
+func makeRoom(cgroup string) error {
+	if !cgroups.IsCgroup2UnifiedMode() {
+		return nil
+	}
+	return moveToLeaf(path.Join(unifiedRoot, cgroup))
+}
+
+func moveToLeaf(dir string) error {
+	leaf := path.Join(dir, "leaf")
+	if err := os.MkdirAll(leaf, 0o755); err != nil { //nolint:gosec // cgroups are for everybody to see
+		return fmt.Errorf("make cgroup %s: %w", leaf, err)
+	}
+	for range 10 { // a process may fork meanwhile
+		pids, err := cgroups.GetPids(dir)
+		if err != nil {
+			return fmt.Errorf("list cgroup %s: %w", dir, err)
+		}
+		if len(pids) == 0 {
+			return nil
+		}
+		for _, pid := range pids {
+			err := os.WriteFile(path.Join(leaf, "cgroup.procs"), []byte(strconv.Itoa(pid)), 0)
+			if err != nil && !errors.Is(err, syscall.ESRCH) {
+				return fmt.Errorf("move process %d to cgroup %s: %w", pid, leaf, err)
+			}
+		}
+	}
+	return fmt.Errorf("cgroup %s always has new processes", dir)
 }
 
 // podCgroup is the cgroup of one pod: it weighs and caps the pod as a whole.
@@ -116,6 +154,7 @@ func sum(pod *corev1.Pod) *cgroups.Resources {
 		add(&pod.Spec.InitContainers[i])
 	}
 	resources := &cgroups.Resources{CpuShares: uint64(criconfig.Shares(request)), SkipDevices: true} //nolint:gosec // positive
+	resources.CpuWeight = cgroups.ConvertCPUSharesToCgroupV2Value(resources.CpuShares)
 	if cpuCapped {
 		resources.CpuPeriod, resources.CpuQuota = 100_000, criconfig.Quota(cpu)
 	}

@@ -1,6 +1,9 @@
 package pod
 
 import (
+	"os"
+	"os/exec"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -32,7 +35,7 @@ func TestConfigNamesAllProblems(t *testing.T) {
 func TestConfigFromEnvironment(t *testing.T) {
 	env := map[string]string{
 		"MESOS_AGENT_ENDPOINT": "192.0.2.1:5051", "MESOS_FRAMEWORK_ID": "f", "MESOS_EXECUTOR_ID": "e", "MESOS_SLAVE_ID": "a",
-		"MESOS_SANDBOX": "/work/runs/c1", "CONTAINER_RUNTIME_ENDPOINT": "unix:///run/x/c.sock", "LIBPROCESS_IP": "0.0.0.0",
+		"MESOS_SANDBOX": "/agent/runs/c1", "CONTAINER_RUNTIME_ENDPOINT": "unix:///run/x/c.sock", "LIBPROCESS_IP": "0.0.0.0",
 		"MESOS_RECOVERY_TIMEOUT": "15mins", "MESOS_SUBSCRIPTION_BACKOFF_MAX": "2secs", "MESOS_CHECKPOINT": "1",
 	}
 	c, err := ConfigFromEnvironment(func(name string) string { return env[name] })
@@ -42,7 +45,7 @@ func TestConfigFromEnvironment(t *testing.T) {
 	if c.IP != "192.0.2.1" || c.RecoveryTimeout != 15*time.Minute || c.SubscriptionBackoff != 2*time.Second || !c.Checkpoint {
 		t.Errorf("%+v", c)
 	}
-	if private, data, logs := c.podDirs("u.0"); private != "/run/x/tombolo-pods/c1/u.0" || data != "/work/runs/c1/pods/u.0/data" || logs != "/work/runs/c1/pods/u.0/logs" {
+	if private, data, logs := c.podDirs("u.0"); private != "/run/x/tombolo-pods/c1/u.0" || data != "/agent/runs/c1/pods/u.0/data" || logs != "/agent/runs/c1/pods/u.0/logs" {
 		t.Errorf("%s, %s, %s", private, data, logs)
 	}
 }
@@ -75,6 +78,45 @@ func TestParseCgroup(t *testing.T) {
 		if got != c.want || c.problem == "" && err != nil || c.problem != "" && (err == nil || !strings.Contains(err.Error(), c.problem)) {
 			t.Errorf("%s: %q, %v", name, got, err)
 		}
+	}
+}
+
+// On the unified hierarchy the executor's processes make room for those of its pods.
+func TestMoveToLeaf(t *testing.T) {
+	root := ""
+	for _, dir := range []string{"/sys/fs/cgroup", "/sys/fs/cgroup/unified"} {
+		if _, err := os.Stat(dir + "/cgroup.procs"); err == nil {
+			root = dir
+			break
+		}
+	}
+	if root == "" {
+		t.Fatal("this machine has no unified hierarchy: the tests want Linux 5.x or later with cgroup2 mounted")
+	}
+	dir := root + rt.cgroup + "-leaf"
+	if err := os.Mkdir(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command("sleep", "1000")
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+		eventually(t, "removed cgroup", func() bool { return os.Remove(dir+"/leaf") == nil && os.Remove(dir) == nil })
+	})
+	pid := strconv.Itoa(cmd.Process.Pid)
+	if err := os.WriteFile(dir+"/cgroup.procs", []byte(pid), 0); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if err := moveToLeaf(dir); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if text, err := os.ReadFile(dir + "/leaf/cgroup.procs"); err != nil || strings.TrimSpace(string(text)) != pid {
+		t.Errorf("leaf has %q, %v", text, err)
 	}
 }
 

@@ -91,8 +91,8 @@ func TestVolumesAndEnvironment(t *testing.T) {
 		"hostname":                         "vol",
 		"grep -c \"^$IP.vol$\" /etc/hosts": "1",
 		"cat /etc/resolv.conf":             "search default.svc.cluster.local svc.cluster.local cluster.local\nnameserver 10.0.0.10\noptions ndots:5",
-		"cat /sys/fs/cgroup/memory/memory.limit_in_bytes": strconv.Itoa(64 << 20),
-		"cat /sys/fs/cgroup/cpu/cpu.cfs_quota_us":         "50000",
+		"cat /sys/fs/cgroup/memory/memory.limit_in_bytes 2>/dev/null || cat /sys/fs/cgroup/memory.max": strconv.Itoa(64 << 20),
+		"cat /sys/fs/cgroup/cpu/cpu.cfs_quota_us 2>/dev/null || cut -d' ' -f1 /sys/fs/cgroup/cpu.max":  "50000",
 	})
 	if found, _ := filepath.Glob(filepath.Join(r.config.Sandbox, "pods", "*", "data", "volumes", "disk", "of", "vol", "f")); len(found) != 1 {
 		t.Errorf("file in the emptyDir: %v", found)

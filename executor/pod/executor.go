@@ -48,6 +48,9 @@ type Executor struct {
 
 // New connects to the container runtime and opens the port of the pod API. Run does the rest.
 func New(ctx context.Context, config Config, log *slog.Logger) (*Executor, error) {
+	if err := makeRoom(config.Cgroup); err != nil {
+		return nil, err
+	}
 	runtime, err := connectRuntime(ctx, config.CRI, config.owner())
 	if err != nil {
 		return nil, err
