@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -58,7 +59,7 @@ func TestMain(m *testing.M) {
 
 // fakeMaster speaks libprocess on loopback: it admits agents, acknowledges updates and keeps them.
 type fakeMaster struct {
-	t      *testing.T
+	t      testing.TB
 	self   libprocess.UPID
 	sender *libprocess.Sender
 	server *httptest.Server
@@ -71,7 +72,7 @@ type fakeMaster struct {
 	received []proto.Message
 }
 
-func newFakeMaster(t *testing.T) *fakeMaster {
+func newFakeMaster(t testing.TB) *fakeMaster {
 	m := &fakeMaster{t: t, agentID: "m-S0"}
 	m.changed = sync.NewCond(&m.mu)
 	m.server = httptest.NewServer(libprocess.Handler(m.deliver, http.NotFoundHandler()))
@@ -188,7 +189,7 @@ func count[T proto.Message](all []proto.Message) int {
 
 // agentProcess is a real agent in a process of its own, so that it can be killed.
 type agentProcess struct {
-	t       *testing.T
+	t       testing.TB
 	master  *fakeMaster
 	dir     string
 	root    string // cgroups
@@ -198,7 +199,7 @@ type agentProcess struct {
 	isolate string
 }
 
-func startAgent(t *testing.T, m *fakeMaster) *agentProcess {
+func startAgent(t testing.TB, m *fakeMaster) *agentProcess {
 	t.Helper()
 	if os.Geteuid() != 0 {
 		t.Fatal("this test needs root: it makes cgroups")
@@ -466,4 +467,27 @@ func TestKIL06_StubbornTaskIsKilledWithItsChildren(t *testing.T) {
 		t.Errorf("message is %q", s.GetMessage())
 	}
 	a.ended()
+}
+
+// BenchmarkLaunch is the time from RunTask at the agent to TASK_RUNNING at the master.
+func BenchmarkLaunch(b *testing.B) {
+	m := newFakeMaster(b)
+	a := startAgent(b, m)
+	m.await("registration", registered)
+	var took []time.Duration
+	for i := 0; b.Loop(); i++ {
+		id := fmt.Sprintf("t%d", i)
+		began := time.Now()
+		m.order(commandTask(id, "sleep 1000"))
+		m.awaitStates(id, "STARTING", "RUNNING")
+		took = append(took, time.Since(began))
+		b.StopTimer()
+		m.order(&messages.KillTaskMessage{FrameworkID: mesos.FrameworkID{Value: "f1"}, TaskID: mesos.TaskID{Value: id}})
+		m.awaitStates(id, "STARTING", "RUNNING", "KILLING", "KILLED")
+		a.ended()
+		b.StartTimer()
+	}
+	slices.Sort(took)
+	b.ReportMetric(float64(took[len(took)/2].Microseconds())/1000, "p50-ms")
+	b.ReportMetric(float64(took[len(took)*99/100].Microseconds())/1000, "p99-ms")
 }

@@ -35,7 +35,6 @@ type cgroup struct {
 	path string // inside each hierarchy, "/mesos/<container id>"
 	cfs  bool   // also cap CPU at the guaranteed share
 	pids int64
-	last Resources
 }
 
 // newCgroup names the container's cgroup; nothing is created yet.
@@ -75,19 +74,22 @@ func (c *cgroup) place(pid int, r Resources) error {
 	if err := c.m.Apply(pid); err != nil {
 		return fmt.Errorf("place process %d in cgroup %s: %w", pid, c.path, err)
 	}
-	return c.update(r)
+	return c.set(c.settings(r))
 }
 
+// update never lowers the hard limit below what is used: the kernel would kill for it.
 func (c *cgroup) update(r Resources) error {
 	set := c.settings(r)
-	// Never lower the hard limit below what is used: the kernel would kill for it.
-	if usage := c.number("memory", "memory.usage_in_bytes", "memory.current"); set.Memory > 0 && usage > set.Memory && c.last != (Resources{}) {
+	if usage := c.number("memory", "memory.usage_in_bytes", "memory.current"); set.Memory > 0 && usage > set.Memory {
 		set.Memory = 0
 	}
-	if err := c.m.Set(set); err != nil {
+	return c.set(set)
+}
+
+func (c *cgroup) set(r *cgroups.Resources) error {
+	if err := c.m.Set(r); err != nil {
 		return fmt.Errorf("limit cgroup %s: %w", c.path, err)
 	}
-	c.last = r
 	return nil
 }
 

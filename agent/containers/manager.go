@@ -328,7 +328,7 @@ func (m *Manager) Recover(known map[string]Resources) (map[string]Recovered, err
 	}
 	found := map[string]Recovered{}
 	for _, e := range entries {
-		if !validID.MatchString(e.Name()) {
+		if !validID(e.Name()) {
 			continue
 		}
 		iso, err := m.isolate(e.Name())

@@ -108,6 +108,9 @@ func readStat(pid int) (stat, error) {
 // descriptor becomes readable at its death, and the runtime's poller waits for that
 // without holding a thread.
 func (p Process) wait() error {
+	if !p.alive() {
+		return nil
+	}
 	fd, err := unix.PidfdOpen(p.PID, unix.PIDFD_NONBLOCK)
 	if errors.Is(err, unix.ESRCH) {
 		return nil

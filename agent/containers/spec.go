@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
-	"regexp"
 	"time"
 )
 
@@ -87,12 +86,21 @@ const (
 	minMemory   = 32 << 20
 )
 
-var validID = regexp.MustCompile(`^[A-Za-z0-9_-]{1,242}$`)
+// validID: letters, digits, - and _, at most 242 (row LCH-05). By hand: compiling an
+// expression would cost every container's start a millisecond.
+func validID(id string) bool {
+	for _, r := range id {
+		if !('a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9' || r == '-' || r == '_') {
+			return false
+		}
+	}
+	return id != "" && len(id) <= 242
+}
 
 // validate reports a Spec that can't be run at all.
 func (s *Spec) validate() error {
 	switch {
-	case !validID.MatchString(s.ID):
+	case !validID(s.ID):
 		return fmt.Errorf("container id %q: only letters, digits, - and _ are allowed, at most 242", s.ID)
 	case s.Path == "" || len(s.Args) == 0:
 		return fmt.Errorf("container %q: no command to run", s.ID)

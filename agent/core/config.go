@@ -11,11 +11,9 @@ type Config struct {
 	Info         mesos.AgentInfo              // without ID; Recovered brings that
 	PID          string                       // own UPID, "slave(1)@10.0.0.1:5051"
 	Address      string                       // own ip, told to executors and put in container statuses
-	Port         int                          // own port
 	Version      string                       // Mesos version we speak for
 	Capabilities []mesos.AgentInfo_Capability // announced at registration
 	WorkDir      string                       // absolute --work_dir
-	SandboxDir   string                       // unused without container images; kept equal to the sandbox path
 
 	CommandExecutor string            // path of tombolo-executor
 	ExecutorEnv     map[string]string // --executor_environment_variables

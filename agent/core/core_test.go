@@ -30,7 +30,7 @@ type rig struct {
 
 func config() Config {
 	return Config{
-		Info: mesos.AgentInfo{Hostname: "h"}, PID: "slave(1)@10.0.0.2:5051", Address: "10.0.0.2", Port: 5051, Version: "1.11.0",
+		Info: mesos.AgentInfo{Hostname: "h"}, PID: "slave(1)@10.0.0.2:5051", Address: "10.0.0.2", Version: "1.11.0",
 		WorkDir: "/w", CommandExecutor: "/bin/tombolo-executor", SwitchUser: true,
 		BackoffFactor: time.Second, RegisterTimeout: time.Minute, ReregisterTimeout: 2 * time.Second, ShutdownGrace: 5 * time.Second,
 		RecoveryTimeout: 15 * time.Minute, MaxCompletedExecutors: 150,

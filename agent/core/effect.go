@@ -22,15 +22,14 @@ type Link struct{ To string }
 
 // StartContainer runs an executor; answered by ContainerStarted or ContainerFailed.
 type StartContainer struct {
-	Container  string
-	Directory  string // the sandbox, to be created
-	Command    *mesos.CommandInfo
-	Args       []string // for our own command executor: argv, Command only names URIs
-	User       string   // "" : as the agent
-	Env        []Variable
-	Rlimits    *mesos.RLimitInfo
-	Limits     Limits
-	Checkpoint bool
+	Container string
+	Directory string // the sandbox, to be created
+	Command   *mesos.CommandInfo
+	Args      []string // for our own command executor: argv, Command only names URIs
+	User      string   // "" : as the agent
+	Env       []Variable
+	Rlimits   *mesos.RLimitInfo
+	Limits    Limits
 }
 
 // Variable is one environment variable.
@@ -128,7 +127,7 @@ const (
 	Error Level = 8
 )
 
-// Exit ends the agent. Cleanup: remove meta/slaves/latest, so that the next start is a new agent.
+// Exit ends the agent. Forget: the next start is a new agent.
 type Exit struct {
 	Reason  string
 	Forget  bool

@@ -12,7 +12,7 @@ import (
 )
 
 // caller finds the executor that makes a call, or says why not (row EXE-04).
-func (s *State) caller(frameworkID, executorID string, _ uint64) (e *executor, status int, text string) {
+func (s *State) caller(frameworkID, executorID string) (e *executor, status int, text string) {
 	if s.phase == recovering && s.frameworks[frameworkID] == nil {
 		return nil, 503, "Agent has not finished recovery"
 	}
@@ -137,7 +137,7 @@ func (s *State) executorDisconnected(ev ExecutorDisconnected) {
 
 // executorMessage passes an executor's bytes on; at most once, as in Mesos.
 func (s *State) executorMessage(ev ExecutorMessage) {
-	e, status, text := s.caller(ev.Framework, ev.Executor, ev.Call)
+	e, status, text := s.caller(ev.Framework, ev.Executor)
 	if e == nil {
 		s.counters.InvalidMessages++
 		s.do(Answer{Call: ev.Call, Status: status, Text: text})

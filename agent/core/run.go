@@ -172,12 +172,12 @@ func (s *State) newExecutor(f *framework, info mesos.ExecutorInfo, generated boo
 func (s *State) startExecutor(e *executor, d delivery) {
 	c := StartContainer{
 		Container: e.container, Directory: e.directory, Command: e.info.Command, Limits: e.limits(),
-		Env: s.environment(e, d), Checkpoint: e.framework.checkpoint(),
+		Env: s.environment(e, d),
 	}
 	if e.generated {
 		c.Args = []string{s.cfg.CommandExecutor, "command"}
 	}
-	if container := e.container0(d); container != nil {
+	if container := e.containerInfo(d); container != nil {
 		c.Rlimits = container.RlimitInfo
 	}
 	if s.cfg.SwitchUser {
@@ -190,8 +190,8 @@ func (s *State) startExecutor(e *executor, d delivery) {
 	s.after(s.cfg.RegisterTimeout, timer{kind: timerSubscribe, id: e.container})
 }
 
-// container0 is the ContainerInfo that applies to the executor's container.
-func (e *executor) container0(d delivery) *mesos.ContainerInfo {
+// containerInfo is the ContainerInfo that applies to the executor's container.
+func (e *executor) containerInfo(d delivery) *mesos.ContainerInfo {
 	if e.generated {
 		return d.tasks[0].info.Container
 	}

@@ -203,7 +203,7 @@ func (s *State) agentID() string {
 	return s.info.ID.Value
 }
 
-// executorsInOrder and the like keep the order of effects independent of map order.
+// frameworksInOrder and its like keep the order of effects independent of map order.
 func (s *State) frameworksInOrder() []*framework {
 	all := make([]*framework, 0, len(s.frameworks))
 	for _, id := range slices.Sorted(maps.Keys(s.frameworks)) {

@@ -30,7 +30,7 @@ type pending struct {
 
 // executorUpdate takes an executor's UPDATE in; reference row EXE-05.
 func (s *State) executorUpdate(ev ExecutorUpdate) {
-	e, status, text := s.caller(ev.Framework, ev.Executor, ev.Call)
+	e, status, text := s.caller(ev.Framework, ev.Executor)
 	if e == nil {
 		s.do(Answer{Call: ev.Call, Status: status, Text: text})
 		return
