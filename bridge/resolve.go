@@ -81,6 +81,7 @@ func (r *resolver) resolve(ctx context.Context, pod *corev1.Pod, tokens tokenCac
 		return bundle, missing, err
 	}
 	if node := r.node(pod.Spec.NodeName); node != nil {
+		// What is allocatable here follows the other frameworks; a pod is told the machine's size, which stays.
 		bundle.Node = podapi.Node{Name: node.Name, Allocatable: node.Status.Capacity, Labels: node.Labels}
 	} else {
 		bundle.Node.Name = pod.Spec.NodeName

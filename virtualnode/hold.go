@@ -115,7 +115,7 @@ func (p *Plan) place(h Holding, agent string, offers []Offer, pods []Waiting) {
 	if !h.Runs[agent] {
 		_, left, ok := Carve(rest, h.Executor)
 		if !ok {
-			p.short(pods, available)
+			p.short(pods, available.Minus(h.Executor).Floor())
 			return
 		}
 		rest = left

@@ -162,8 +162,8 @@ func (s *State) executorAt(agentID, endpoint string) {
 
 func (s *State) executorEnded(e ExecutorEnded) {
 	n := s.agents[e.AgentID]
-	if n == nil || (e.ExecutorID != "" && e.ExecutorID != s.executor.ExecutorID.Value) {
-		return
+	if n == nil || e.ExecutorID != s.executor.ExecutorID.Value {
+		return // not ours, or the whole agent: it may come back with its executor, and the list of agents tells of its health
 	}
 	n.runs, n.endpoint = false, ""
 	s.dirty[n.name] = true

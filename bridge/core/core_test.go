@@ -1,0 +1,188 @@
+package core
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	mesos "github.com/mesos/mesos-go/api/v1/lib"
+	"github.com/mesos/mesos-go/api/v1/lib/master"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/tombolo-project/tombolo/virtualnode"
+)
+
+// bench drives a State by hand.
+type bench struct {
+	t     *testing.T
+	state *State
+	now   time.Time
+}
+
+func newBench(t *testing.T) *bench {
+	b := &bench{t: t, state: New(simConfig), now: time.Unix(1000, 0)}
+	b.step(NodesKnown{})
+	b.step(PodsSynced{})
+	b.step(Subscribed{Framework: mesos.FrameworkID{Value: "F"}})
+	b.step(FrameworkKept{})
+	b.step(listed("S0"))
+	return b
+}
+
+func listed(ids ...string) AgentsListed {
+	answer := &master.Response_GetAgents{}
+	for _, id := range ids {
+		answer.Agents = append(answer.Agents, master.Response_GetAgents_Agent{
+			AgentInfo: mesos.AgentInfo{ID: &mesos.AgentID{Value: id}, Hostname: "host-" + id}, Active: true, TotalResources: simTotal.Resources("r"),
+		})
+	}
+	return AgentsListed{Answer: answer}
+}
+
+func (b *bench) step(e Event) []Effect { return b.state.Step(b.now, e) }
+
+func (b *bench) after(d time.Duration, e Event) []Effect {
+	b.now = b.now.Add(d)
+	return b.step(e)
+}
+
+func one[T Effect](effects []Effect) (found T, ok bool) {
+	for _, e := range effects {
+		if f, is := e.(T); is {
+			found, ok = f, true
+		}
+	}
+	return found, ok
+}
+
+func pending(name string, cpu int64) PodSeen {
+	return PodSeen{Pod: &corev1.Pod{
+		ObjectMeta: metav1.ObjectMeta{Name: name, Namespace: "d", UID: types.UID(name)},
+		Spec: corev1.PodSpec{NodeName: "host-s0", Containers: []corev1.Container{{
+			Name: "c", Resources: corev1.ResourceRequirements{Requests: virtualnode.Amounts{CPU: cpu}.List()},
+		}}},
+	}}
+}
+
+func (b *bench) offer(id string, a virtualnode.Amounts) []Effect {
+	return b.step(Offered{Offers: []mesos.Offer{{ID: mesos.OfferID{Value: id}, AgentID: mesos.AgentID{Value: "S0"}, Resources: a.Resources("r")}}})
+}
+
+func TestD7_SeveralPodsGoIntoOneAccept(t *testing.T) {
+	b := newBench(t)
+	b.step(pending("a", 300))
+	effects := b.step(pending("b", 300))
+	if _, revives := one[Revive](effects); !revives {
+		t.Errorf("waiting pods ask for no offers: %v", effects)
+	}
+	effects = b.offer("O", simTotal)
+	accept, ok := one[Accept](effects)
+	if !ok || len(accept.Tasks) != 2 {
+		t.Fatalf("offers are answered with %v", effects)
+	}
+	if _, suppresses := one[Suppress](effects); !suppresses {
+		t.Error("nobody waits, and offers are still wanted")
+	}
+	show, ok := one[ShowNode](effects)
+	if got := show.View.Allocatable(); !ok || got.CPU != simTotal.CPU-simConfig.Executor.Resources.CPU {
+		t.Errorf("allocatable is %v", got)
+	}
+}
+
+func TestD7_AWaitIsVisibleAndBounded(t *testing.T) {
+	b := newBench(t)
+	b.step(pending("big", 1900)) // with the executor, that is more than is ever offered
+	// Of 1.5 CPUs the executor will take 0.1.
+	b.offer("O", virtualnode.Amounts{CPU: 1500, Memory: 1000_000})
+	effects := b.after(tellAfter, Tick{})
+	told, ok := one[Tell](effects)
+	if !ok || !strings.Contains(told.Message, "1.9") || !strings.Contains(told.Message, "1.4") {
+		t.Errorf("the wait is told as %+v", told)
+	}
+	write, ok := one[WriteStatus](effects)
+	if !ok || write.Status.Conditions[0].Type != virtualnode.OfferCondition || write.Status.Conditions[0].Status != corev1.ConditionFalse {
+		t.Errorf("the wait is written as %+v", write.Status)
+	}
+	if _, again := one[Tell](b.after(tellAfter, Tick{})); again {
+		t.Error("the same is told again at once")
+	}
+	write, ok = one[WriteStatus](b.after(simConfig.PendingTimeout, Tick{}))
+	if !ok || write.Status.Phase != corev1.PodFailed || write.Status.Reason != "OutOfcpu" {
+		t.Errorf("the wait ends as %+v", write.Status)
+	}
+}
+
+func TestLostAgentsNodeIsNotReadyAndItsPodsAreLeftAlone(t *testing.T) {
+	b := newBench(t)
+	b.step(pending("a", 300))
+	b.offer("O", simTotal)
+	gone, ok := one[ShowNode](b.step(listed()))
+	if !ok || gone.View.Health != virtualnode.Gone || gone.Renew {
+		t.Errorf("a lost agent is shown as %+v", gone)
+	}
+	unreachable := mesos.TASK_UNREACHABLE
+	effects := b.step(TaskUpdated{Status: mesos.TaskStatus{TaskID: mesos.TaskID{Value: "a.0"}, State: &unreachable, AgentID: &mesos.AgentID{Value: "S0"}}})
+	for _, e := range effects {
+		switch e.(type) {
+		case WriteStatus, Delete, Accept:
+			t.Errorf("an unreachable pod is touched: %+v", e)
+		}
+	}
+	back, ok := one[ShowNode](b.step(listed("S0")))
+	if !ok || back.View.Health != virtualnode.Healthy || !back.Renew {
+		t.Errorf("an agent that is back is shown as %+v", back)
+	}
+}
+
+func TestARefusedPodFailsByName(t *testing.T) {
+	b := newBench(t)
+	seen := pending("a", 1)
+	seen.Refused = "this node does not support X"
+	effects := b.step(seen)
+	write, ok := one[WriteStatus](effects)
+	if !ok || write.Status.Phase != corev1.PodFailed || write.Status.Message != seen.Refused {
+		t.Errorf("refused as %+v", effects)
+	}
+	if _, launched := one[Accept](b.offer("O", simTotal)); launched {
+		t.Error("a refused pod was launched")
+	}
+}
+
+func TestADroppedTaskIsLaunchedUnderANewID(t *testing.T) {
+	b := newBench(t)
+	b.step(pending("a", 1))
+	b.offer("O", simTotal)
+	dropped := mesos.TASK_DROPPED
+	effects := b.step(TaskUpdated{Status: mesos.TaskStatus{TaskID: mesos.TaskID{Value: "a.0"}, State: &dropped, AgentID: &mesos.AgentID{Value: "S0"}}})
+	if keep, ok := one[KeepAttempt](effects); !ok || keep.Attempt != 1 {
+		t.Fatalf("dropped: %v", effects)
+	}
+	if _, launched := one[Accept](b.offer("P", simTotal)); launched {
+		t.Error("launched before the attempt was kept")
+	}
+	b.step(AttemptKept{UID: "a", Attempt: 1})
+	accept, ok := one[Accept](b.offer("Q", simTotal))
+	if !ok || accept.Tasks[0].TaskID.Value != "a.1" {
+		t.Errorf("launched as %+v", accept)
+	}
+}
+
+func TestANameThatIsTakenIsNotFoughtOver(t *testing.T) {
+	b := newBench(t)
+	b.step(NameTaken{Node: "host-s0"})
+	show, ok := one[ShowNode](b.step(listed("S0")))
+	if !ok || show.View.Name == "host-s0" {
+		t.Errorf("shown as %q", show.View.Name)
+	}
+}
+
+func TestANodeWithoutAgentAndPodsGoes(t *testing.T) {
+	b := newBench(t)
+	b.step(listed())
+	b.after(time.Second, Tick{})
+	if removed, ok := one[RemoveNode](b.after(forgetNode, Tick{})); !ok || removed.Name != "host-s0" {
+		t.Errorf("removed %+v", removed)
+	}
+}
