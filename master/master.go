@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -132,15 +133,41 @@ func openRegistry(ctx context.Context, cfg Config, log *slog.Logger) (registry.R
 	if cfg.Registry == InMemory {
 		return registry.NewMemory(), nil
 	}
-	reg, address, err := registry.Embedded(ctx, filepath.Join(cfg.WorkDir, "etcd"), cfg.EtcdListen)
+	endpoint := filepath.Join(cfg.WorkDir, etcdEndpointFile)
+	reg, address, err := registry.Embedded(ctx, filepath.Join(cfg.WorkDir, "etcd"), sameEndpoint(cfg.EtcdListen, endpoint))
 	if err != nil {
 		return nil, err
 	}
-	if err := os.WriteFile(filepath.Join(cfg.WorkDir, etcdEndpointFile), []byte(address+"\n"), 0o600); err != nil {
+	if err := os.WriteFile(endpoint, []byte(address+"\n"), 0o600); err != nil {
 		return nil, errors.Join(fmt.Errorf("tell where etcd listens: %w", err), reg.Close())
 	}
 	log.Info("embedded etcd serves", "address", address)
 	return reg, nil
+}
+
+// sameEndpoint is where etcd is to listen: if any port will do, the one of the last
+// run if that is free, so that etcd's clients survive a restart of the master.
+func sameEndpoint(wanted, file string) string {
+	host, port, err := net.SplitHostPort(wanted)
+	if err != nil || port != "0" {
+		return wanted
+	}
+	last, err := os.ReadFile(file)
+	if err != nil {
+		return wanted
+	}
+	address := strings.TrimSpace(string(last))
+	if lastHost, _, err := net.SplitHostPort(address); err != nil || lastHost != host {
+		return wanted
+	}
+	probe, err := net.Listen("tcp", address)
+	if err != nil {
+		return wanted
+	}
+	if probe.Close() != nil {
+		return wanted
+	}
+	return address
 }
 
 // loadRegistry reads the registry, and puts in the weights of the flags that it does not have yet.

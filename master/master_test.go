@@ -352,12 +352,16 @@ func TestKillMinus9(t *testing.T) {
 	s.launch(s.next(scheduler.Event_OFFERS).Offers.Offers[0], "t")
 	run := await[*messages.RunTaskMessage](a)
 	putWeights(t, address, `[{"role": "prod", "weight": 2.5}]`)
-	if stat, err := os.Stat(filepath.Join(dir, "etcd.endpoint")); err != nil || stat.Size() == 0 {
+	etcd, err := os.ReadFile(filepath.Join(dir, "etcd.endpoint"))
+	if err != nil || len(etcd) == 0 {
 		t.Errorf("the file that tells where etcd serves: %v", err)
 	}
 	kill()
 
 	next, _ := process(t, dir)
+	if now, err := os.ReadFile(filepath.Join(dir, "etcd.endpoint")); err != nil || string(now) != string(etcd) {
+		t.Errorf("etcd serves at %s after the restart, at %s before: %v", now, etcd, err)
+	}
 	var slaves struct {
 		Recovered []struct{ ID string } `json:"recovered_slaves"`
 	}
