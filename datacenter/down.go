@@ -99,12 +99,24 @@ func sweep(dir state.Directory) error {
 		os.RemoveAll(runtimeDir(kept.Number)),
 		forgetContainers(dir),
 	}
-	if kept.Forwarding != "" {
-		errs = append(errs, os.WriteFile(forwarding, []byte(kept.Forwarding), 0o644))
-		kept.Forwarding = ""
-		errs = append(errs, dir.Save(kept))
+	return errors.Join(append(errs, restoreForwarding(dir, kept, plan))...)
+}
+
+// restoreForwarding undoes what forward did, unless another datacenter of the machine
+// needs it now.
+func restoreForwarding(dir state.Directory, kept state.Kept, plan network.Plan) error {
+	if kept.Forwarding == "" {
+		return nil
 	}
-	return errors.Join(errs...)
+	others, err := plan.Others()
+	if err != nil || others {
+		return err
+	}
+	if err := os.WriteFile(forwarding, []byte(kept.Forwarding), 0o644); err != nil {
+		return fmt.Errorf("packet forwarding: %w", err)
+	}
+	kept.Forwarding = ""
+	return dir.Save(kept)
 }
 
 // endTasks lets the agents' tasks and pods end by themselves for a moment.

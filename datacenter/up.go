@@ -74,16 +74,16 @@ func (d *Datacenter) start(ctx context.Context) error {
 	if err := d.checkPorts(); err != nil {
 		return err
 	}
-	group, ctx := errgroup.WithContext(ctx)
-	group.Go(func() error { return d.startMesos(ctx) })
+	group, together := errgroup.WithContext(ctx)
+	group.Go(func() error { return d.startMesos(together) })
 	if d.config.has(Kubernetes) {
-		group.Go(func() error { return d.startRuntimes(ctx) })
-		group.Go(func() error { return d.startControlPlane(ctx) })
+		group.Go(func() error { return d.startRuntimes(together) })
+		group.Go(func() error { return d.startControlPlane(together) })
 	}
 	if err := group.Wait(); err != nil {
 		return err
 	}
-	if err := d.startFrameworks(context.WithoutCancel(ctx)); err != nil {
+	if err := d.startFrameworks(ctx); err != nil {
 		return err
 	}
 	d.progress.say("everything is up after %.1f s", time.Since(begin).Seconds())
@@ -108,10 +108,13 @@ func (d *Datacenter) settle() error {
 		kept.Number = plan.Number
 	}
 	d.kept = kept
-	if err := d.config.Dir.Save(kept); err != nil {
+	if d.plan, err = network.NewPlan(kept.Number, kept.Agents); err != nil {
 		return err
 	}
-	if d.plan, err = network.NewPlan(kept.Number, kept.Agents); err != nil {
+	if err := d.config.Dir.Save(kept); err != nil {
+		if fresh { // or nobody would find the claim again
+			err = errors.Join(err, d.plan.Remove())
+		}
 		return err
 	}
 	if d.tree, err = cgroups.Find(treeName(kept.Number)); err != nil {

@@ -235,6 +235,21 @@ func (p Plan) Remove() error {
 	return errors.Join(errs...)
 }
 
+// Others tells whether the machine has the bridge of another datacenter.
+func (p Plan) Others() (bool, error) {
+	links, err := netlink.LinkList()
+	if err != nil {
+		return false, fmt.Errorf("list links: %w", err)
+	}
+	for _, link := range links {
+		name := link.Attrs().Name
+		if link.Type() == "bridge" && strings.HasPrefix(name, "tombolo") && name != p.Bridge {
+			return true, nil
+		}
+	}
+	return false, nil
+}
+
 func ipNet(p netip.Prefix) *net.IPNet {
 	return &net.IPNet{IP: p.Addr().AsSlice(), Mask: net.CIDRMask(p.Bits(), 32)}
 }

@@ -266,7 +266,6 @@ func (p *process) again(ctx context.Context, how string, failures *int) *handle 
 			return nil
 		case <-time.After(pause):
 		}
-		// A user may have started it by hand with the command in its .cmd file.
 		h, err := p.super.launch(p.spec)
 		if err == nil {
 			p.super.log.Info("started a part again", "part", p.spec.Name, "pid", h.pid)
