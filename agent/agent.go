@@ -8,7 +8,6 @@ import (
 	"maps"
 	"net/http"
 	"reflect"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -47,7 +46,6 @@ type Agent struct {
 	launches   launches
 	unlink     func()
 	limits     map[string]core.Limits // last applied, by container
-	background sync.WaitGroup
 }
 
 // mailboxSize bounds what waits for the owner; who posts more, waits.

@@ -189,14 +189,13 @@ func count[T proto.Message](all []proto.Message) int {
 
 // agentProcess is a real agent in a process of its own, so that it can be killed.
 type agentProcess struct {
-	t       testing.TB
-	master  *fakeMaster
-	dir     string
-	root    string // cgroups
-	port    int
-	cmd     *exec.Cmd
-	log     bytes.Buffer
-	isolate string
+	t      testing.TB
+	master *fakeMaster
+	dir    string
+	root   string // cgroups
+	port   int
+	cmd    *exec.Cmd
+	log    bytes.Buffer
 }
 
 func startAgent(t testing.TB, m *fakeMaster) *agentProcess {

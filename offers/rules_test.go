@@ -372,12 +372,12 @@ func TestOFF12_MinAllocatable(t *testing.T) {
 	}
 	d := newDC(t, Options{MinAllocatable: minimum})
 	d.agent("a1", "cpus:0.009;mem:31.999;disk:100000")
-	f := d.framework("f1", "*")
+	d.framework("f1", "*")
 	d.wants()
 	d.why("f1", "a1", WhyTooLittle)
 	info := mesos.FrameworkInfo{OfferFilters: map[string]mesos.OfferFilters{"*": {
 		MinAllocatableResources: &mesos.OfferFilters_MinAllocatableResources{}}}}
-	f, err = FrameworkOf("f1", info, nil)
+	f, err := FrameworkOf("f1", info, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -117,7 +117,8 @@ func TestTV11_ExecutorsThatDifferHaveDifferentIDs(t *testing.T) {
 	a := Executor{Command: "x", Role: "r"}
 	b := a
 	b.Command = "y"
-	if a.Info().ExecutorID == b.Info().ExecutorID || a.Info().ExecutorID != a.Info().ExecutorID {
+	first, again := a.Info().ExecutorID, a.Info().ExecutorID
+	if first == b.Info().ExecutorID || first != again {
 		t.Error("the executor's id does not follow its content")
 	}
 }

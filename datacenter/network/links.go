@@ -131,7 +131,7 @@ func (p Plan) ensureAgent(a Agent, bridge netlink.Link) error {
 	if err != nil {
 		return fmt.Errorf("netlink in namespace %s: %w", a.Namespace, err)
 	}
-	defer inside.Delete()
+	defer inside.Close()
 	if _, err := inside.LinkByName("eth0"); errors.As(err, &netlink.LinkNotFoundError{}) {
 		if err := plug(a, bridge, ns); err != nil {
 			return err
@@ -165,7 +165,7 @@ func plug(a Agent, bridge netlink.Link, ns netns.NsHandle) error {
 	if err != nil {
 		return fmt.Errorf("netlink in namespace %s: %w", a.Namespace, err)
 	}
-	defer inside.Delete()
+	defer inside.Close()
 	end, err := inside.LinkByName(peer)
 	if err != nil {
 		return fmt.Errorf("link %s: %w", peer, err)

@@ -200,7 +200,6 @@ type rig struct {
 	client   *podapi.Client
 	executor *Executor
 	config   Config
-	stop     func()
 	ended    chan error
 }
 

@@ -181,8 +181,6 @@ func (t *Task) place(field string) (string, bool) {
 	return placement.Field(field, t.Host, t.Region, t.Zone, t.Attributes)
 }
 
-func (s TaskState) final() bool { return s == TaskFinished || s == TaskFailed || s == TaskCanceled }
-
 func (s TaskState) active() bool {
 	return s == TaskLaunched || s == TaskRunning || s == TaskUnreachable
 }

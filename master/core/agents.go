@@ -79,9 +79,6 @@ type executor struct {
 	resources offers.Resources
 }
 
-// executorLess orders executors for stable output.
-func (x *executor) less(y *executor) bool { return x.framework+"/"+x.id < y.framework+"/"+y.id }
-
 func (s *State) sortedAgents() []*agent {
 	list := make([]*agent, 0, len(s.agents))
 	for _, a := range s.agents {

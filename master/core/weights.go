@@ -80,14 +80,6 @@ func (s *State) setWeight(role string, weight float64) {
 	s.weights[role] = weight
 }
 
-// weight returns a role's weight, 1 unless set.
-func (s *State) weight(role string) float64 {
-	if w, ok := s.weights[role]; ok {
-		return w
-	}
-	return 1
-}
-
 // weightInfos lists the weights that were set.
 func (s *State) weightInfos() []mesos.WeightInfo {
 	var list []mesos.WeightInfo
