@@ -53,6 +53,9 @@ func Up(ctx context.Context, config Config) (*Datacenter, error) {
 	}
 	d := &Datacenter{config: config, lock: lock, progress: &progress{out: config.Out}}
 	if err := d.start(ctx); err != nil {
+		if ctx.Err() != nil {
+			err = errors.New("interrupted before everything was up")
+		}
 		d.progress.say("stopping what was started")
 		return nil, errors.Join(err, d.Stop())
 	}

@@ -203,11 +203,11 @@ func describe(err error) string {
 }
 
 // waitReady asks Ready until it agrees, the process ends or the time is over.
-func (p *process) waitReady(ctx context.Context, h *handle) error {
+func (p *process) waitReady(whole context.Context, h *handle) error {
 	if p.spec.Ready == nil {
 		return nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, p.spec.Within)
+	ctx, cancel := context.WithTimeout(whole, p.spec.Within)
 	defer cancel()
 	tick := time.NewTicker(100 * time.Millisecond)
 	defer tick.Stop()
@@ -221,6 +221,9 @@ func (p *process) waitReady(ctx context.Context, h *handle) error {
 			return fmt.Errorf("%s ended before it was ready (%s); its log %s ends with:\n%s",
 				p.spec.Name, h.how, p.super.LogPath(p.spec.Name), tail(p.super.LogPath(p.spec.Name)))
 		case <-ctx.Done():
+			if err := whole.Err(); err != nil {
+				return fmt.Errorf("start %s: %w", p.spec.Name, err)
+			}
 			return fmt.Errorf("%s is not ready after %s: %w; see %s", p.spec.Name, p.spec.Within, last, p.super.LogPath(p.spec.Name))
 		case <-tick.C:
 		}
