@@ -22,7 +22,6 @@ import (
 	"github.com/tombolo-project/tombolo/master/api"
 	"github.com/tombolo-project/tombolo/master/core"
 	"github.com/tombolo-project/tombolo/master/registry"
-	"github.com/tombolo-project/tombolo/mesos/codec"
 	"github.com/tombolo-project/tombolo/mesos/libprocess"
 )
 
@@ -215,15 +214,13 @@ func identity(cfg Config, at *net.TCPAddr) (mesos.MasterInfo, libprocess.UPID, e
 	}
 	self := libprocess.UPID{ID: masterActor, Host: ip, Port: port}
 	pid, version, port32 := self.String(), MesosVersion, uint32(port)
-	// The capabilities are those of MesosVersion: what clients and agents may say to
-	// this master. Orders to drain and quotas are still refused, by name.
+	// Only what this master does: AGENT_DRAINING and QUOTA_V2 are announced once they
+	// are there. See docs/compatibility.md.
 	info := mesos.MasterInfo{
 		ID: uuid.NewString(), IP: binary.LittleEndian.Uint32(address), Port: &port32, PID: &pid, Hostname: &hostname, Version: &version,
 		Address: &mesos.Address{Hostname: &hostname, IP: &ip, Port: int32(port)},
 		Capabilities: []mesos.MasterInfo_Capability{
 			{Type: mesos.MasterInfo_Capability_AGENT_UPDATE},
-			{Type: mesos.MasterInfo_Capability_AGENT_DRAINING},
-			{Type: codec.MasterQuotaV2},
 		},
 	}
 	return info, self, nil

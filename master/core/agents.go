@@ -130,7 +130,11 @@ func (s *State) connectAgent(a *agent, pid string, uuid *mesos.UUID) {
 	a.incarnation++
 	a.missed = 0
 	s.emit(LinkAgent{PID: pid})
-	s.ledger.PutAgent(offers.Agent{ID: a.id, Total: a.total, Region: regionOf(&a.info), Active: true})
+	s.ledger.PutAgent(offers.Agent{
+		ID: a.id, Total: a.total, Region: regionOf(&a.info), Active: true,
+		LacksMultiRole: !a.can(mesos.AgentInfo_Capability_MULTI_ROLE),
+		LacksHierarchy: !a.can(mesos.AgentInfo_Capability_HIERARCHICAL_ROLE),
+	})
 	s.allocateOn(a.id)
 	s.touch(nil, a)
 }

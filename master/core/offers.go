@@ -50,7 +50,13 @@ func (s *State) runAllocation(batch bool) {
 	}
 	s.dirtyAll = false
 	clear(s.dirty)
-	s.ledger.Apply(plan)
+	if err := s.ledger.Apply(plan); err != nil {
+		// The ledger changed since the plan was made, which this one turn excludes:
+		// nothing was booked, so nothing may be offered. The next batch tries again.
+		s.note("allocation dropped", "error", err.Error())
+		s.dirtyAll = true
+		return
+	}
 	for _, grants := range plan.ByFramework() {
 		s.makeOffers(grants)
 	}

@@ -2,6 +2,7 @@ package core
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/gogo/protobuf/proto"
@@ -287,6 +288,9 @@ func (s *State) reconnected(a *agent, info mesos.AgentInfo, from string, m *mess
 	total, err := offers.Parse(info.Resources)
 	if err != nil { // validReregistration looked at them before
 		panic(fmt.Sprintf("core: agent %s: %v", a.id, err))
+	}
+	if !slices.EqualFunc(a.info.Attributes, info.Attributes, func(x, y mesos.Attribute) bool { return x.Equal(&y) }) {
+		s.ledger.ClearFilters(a.id) // reference row OFF-11
 	}
 	a.info, a.total, a.version, a.capabilities = info, total, *m.Version, m.AgentCapabilities
 	a.reregistered = s.now

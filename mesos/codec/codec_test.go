@@ -80,7 +80,6 @@ func TestMesosJSON(t *testing.T) {
 func TestUnmarshalIsAsStrictAsMesos(t *testing.T) {
 	for _, tc := range []struct{ text, err string }{
 		{`{"type":"KILL","kill":{"task_id":{"value":"1"}}}`, ""},
-		{`{"type":11}`, ""},
 		{`{"type":"REVIVE","unknown":[1,2]}`, ""},
 		{`{"type":"NO_SUCH_CALL"}`, ""}, // an unknown name of an optional enum is dropped
 		{`{"type":"REVIVE","revive":null}`, ""},
@@ -90,6 +89,7 @@ func TestUnmarshalIsAsStrictAsMesos(t *testing.T) {
 		{`{"type":"KILL","kill":[]}`, "kill: expecting an object, not an array"},
 		{`{"type":"REVIVE"} x`, "more after the first value"},
 		{`{"type":`, "too early"},
+		{`{"type":11}`, "type: expecting the name of an enum value, not a number"},
 		{`[]`, "expecting an object, not an array"},
 		{`{"framework_id":{"value":1}}`, "framework_id: value: expecting a string, not a number"},
 		{`{"type":"ACKNOWLEDGE","acknowledge":{"agent_id":{"value":"a"},"task_id":{"value":"t"},"uuid":"%"}}`, "uuid: expecting base64"},

@@ -130,27 +130,18 @@ func setScalar(v reflect.Value, value any, f field) error {
 	return nil
 }
 
+// setEnum takes names only: Mesos refuses numbers (recordings SCH-07a, OPR-05).
 func setEnum(v reflect.Value, value any, f field) error {
-	switch value := value.(type) {
-	case string:
-		number, ok := f.enum[value]
-		if !ok {
-			return fmt.Errorf("%q: %w", value, errUnknownEnum)
-		}
-		v.SetInt(int64(number))
-		return nil
-	case json.Number:
-		number, err := strconv.ParseInt(value.String(), 10, 32)
-		if err != nil {
-			return mismatch("the name or number of an enum value", value)
-		}
-		if _, ok := f.names[int32(number)]; !ok {
-			return fmt.Errorf("%d: %w", number, errUnknownEnum)
-		}
-		v.SetInt(number)
-		return nil
+	name, ok := value.(string)
+	if !ok {
+		return mismatch("the name of an enum value", value)
 	}
-	return mismatch("the name of an enum value", value)
+	number, ok := f.enum[name]
+	if !ok {
+		return fmt.Errorf("%q: %w", name, errUnknownEnum)
+	}
+	v.SetInt(int64(number))
+	return nil
 }
 
 func setInt(v reflect.Value, value any) error {
