@@ -256,9 +256,10 @@ func (a *agentProcess) cleanup() {
 	if out, err := cmd.CombinedOutput(); err != nil {
 		a.t.Errorf("clean up: %v\n%s", err, out)
 	}
-	left, _ := filepath.Glob("/sys/fs/cgroup/*/" + a.root + "/*/cgroup.procs")
-	if len(left) > 0 {
-		a.t.Errorf("cgroups left: %v", left)
+	for _, pattern := range a.cgroups() {
+		if left, _ := filepath.Glob(pattern); len(left) > 0 {
+			a.t.Errorf("cgroups left: %v", left)
+		}
 	}
 	dirs, _ := filepath.Glob("/sys/fs/cgroup/*/" + a.root)
 	for _, d := range append(dirs, "/sys/fs/cgroup/"+a.root) {
@@ -307,10 +308,15 @@ func commandTask(id, command string) *messages.RunTaskMessage {
 
 func registered(all []proto.Message) bool { return count[*messages.UpdateSlaveMessage](all) > 0 }
 
+// cgroups matches the member lists of the agent's containers, in the older hierarchies and in the unified one.
+func (a *agentProcess) cgroups() []string {
+	return []string{"/sys/fs/cgroup/*/" + a.root + "/*/cgroup.procs", "/sys/fs/cgroup/" + a.root + "/*/cgroup.procs"}
+}
+
 // ended waits until no container of the agent is left.
 func (a *agentProcess) ended() {
 	a.t.Helper()
-	a.gone("containers", filepath.Join(a.dir, "run", "containers", "*"), "/sys/fs/cgroup/*/"+a.root+"/*/cgroup.procs")
+	a.gone("containers", append(a.cgroups(), filepath.Join(a.dir, "run", "containers", "*"))...)
 }
 
 // gone waits until nothing matches the patterns.
@@ -398,7 +404,7 @@ func TestEXE11_ExecutorsThatDiedWhileTheAgentWasAwayAreReported(t *testing.T) {
 	m.order(commandTask("t1", "echo $$ > pid; sleep 1000"))
 	m.awaitStates("t1", "STARTING", "RUNNING")
 	a.kill()
-	for _, file := range mustGlob(t, "/sys/fs/cgroup/memory/"+a.root+"/*/cgroup.procs") {
+	for _, file := range mustGlob(t, a.cgroups()...) {
 		pids, err := os.ReadFile(file)
 		if err != nil {
 			t.Fatal(err)
@@ -416,13 +422,20 @@ func TestEXE11_ExecutorsThatDiedWhileTheAgentWasAwayAreReported(t *testing.T) {
 	a.ended()
 }
 
-func mustGlob(t *testing.T, pattern string) []string {
+func mustGlob(t *testing.T, patterns ...string) []string {
 	t.Helper()
-	found, err := filepath.Glob(pattern)
-	if err != nil || len(found) == 0 {
-		t.Fatalf("nothing matches %s (%v)", pattern, err)
+	var all []string
+	for _, pattern := range patterns {
+		found, err := filepath.Glob(pattern)
+		if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, found...)
 	}
-	return found
+	if len(all) == 0 {
+		t.Fatalf("nothing matches %q", patterns)
+	}
+	return all
 }
 
 func TestUPD06_UnacknowledgedUpdatesComeAgainAfterARestart(t *testing.T) {
