@@ -70,7 +70,6 @@ var Areas = []Area{
 
 	{Dir: "internal/loop", Why: "internal packages are leaves"},
 	{Dir: "internal/clock", Why: "internal packages are leaves"},
-	{Dir: "internal/deps", Why: "internal packages are leaves"},
 	{Dir: "internal/archtest", Why: "internal packages are leaves"},
 	{Dir: "internal/image", Why: "the image is made of finished binaries, not of packages"},
 	{Dir: "tools", Why: "tools are built for the agents' images or run beside the parts; they link nothing of them"},
