@@ -52,6 +52,11 @@ func Probe(root string) error {
 	if os.Geteuid() != 0 {
 		return errors.New("cgroups need root")
 	}
+	if cgroups.IsCgroup2UnifiedMode() {
+		if err := checkRoom(unifiedMount, root); err != nil {
+			return err
+		}
+	}
 	c, err := newCgroup(root, fmt.Sprintf("probe-%d", os.Getpid()), false, 0)
 	if err != nil {
 		return err
