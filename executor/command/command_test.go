@@ -241,8 +241,17 @@ func TestLCH13_ArgvAndEnvironment(t *testing.T) {
 
 func TestKIL06_GraceAndItsShortening(t *testing.T) {
 	a := newFakeAgent(t)
-	result := a.start(shell("trap '' TERM; echo up; while :; do sleep 0.05; done"), nil)
+	dir := ""
+	result := a.start(shell("trap '' TERM; touch deaf; while :; do sleep 0.05; done"), func(c *Config) { dir = c.Sandbox })
 	a.awaitStates("STARTING RUNNING")
+	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+		if _, err := os.Stat(filepath.Join(dir, "deaf")); err == nil {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatal("the command did not get to ignoring SIGTERM")
+		}
+	}
 	a.kill(time.Hour)
 	a.awaitStates("STARTING RUNNING KILLING")
 	a.kill(2 * time.Hour) // can't make it longer
