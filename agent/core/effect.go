@@ -85,8 +85,9 @@ type SaveExecutor struct {
 
 // SaveTask writes a task before it is delivered.
 type SaveTask struct {
-	Run  Run
-	Task mesos.Task
+	Run    Run
+	Task   mesos.Task
+	Limits map[string]mesos.Value_Scalar // TaskInfo.limits, which the vocabulary's Task lacks
 }
 
 // SaveUpdate appends to the stream of a task's updates.

@@ -52,20 +52,17 @@ func (s *State) executorSubscribed(ev ExecutorSubscribed) {
 	f := s.frameworks[ev.Framework]
 	e := s.executorOf(f, ev.Executor)
 	tell := func(event *api.Event) { s.do(Tell{Conn: ev.Conn, Event: event}) }
-	if e == nil || e.conn != 0 || e.state >= executorTerminating || f.terminating {
-		// Also for a second subscription of a connected one, as in Mesos (row EXE-07).
-		s.log(Warn, "executor subscribed out of turn, told to shut down", "framework_id", ev.Framework, "executor_id", ev.Executor)
+	if e == nil || e.state == executorTerminated {
+		s.log(Warn, "executor subscribed that is not here, told to shut down", "framework_id", ev.Framework, "executor_id", ev.Executor)
 		tell(&api.Event{Type: api.Event_SHUTDOWN})
-		if e == nil || e.conn != 0 {
-			s.do(Hangup{Conn: ev.Conn})
-			return
-		}
-		e.conn = ev.Conn
-		s.conns[ev.Conn] = e
+		s.do(Hangup{Conn: ev.Conn})
 		return
 	}
-	e.conn = ev.Conn
-	s.conns[ev.Conn] = e
+	s.connect(e, ev.Conn)
+	if e.state == executorTerminating || f.terminating {
+		tell(&api.Event{Type: api.Event_SHUTDOWN})
+		return
+	}
 	again := e.state == executorRunning || e.recovered
 	e.state = executorRunning
 	e.touch()
@@ -92,9 +89,31 @@ func (s *State) executorSubscribed(ev ExecutorSubscribed) {
 	if e.generated && again && len(e.live()) == 0 && len(e.queue) == 0 {
 		s.endExecutor(e, nil) // its only task is over
 	} else {
+		s.repeatKills(e)
 		s.deliverQueue(e)
 	}
 	s.recoveryCheck()
+}
+
+// connect makes conn the executor's stream. An earlier one is closed: an executor
+// subscribes again when its stream broke, which we may not have noticed yet.
+func (s *State) connect(e *executor, conn uint64) {
+	if e.conn != 0 {
+		s.do(Hangup{Conn: e.conn})
+		delete(s.conns, e.conn)
+	}
+	e.conn = conn
+	s.conns[conn] = e
+}
+
+// repeatKills asks again for the ends that the executor has not begun: the order may
+// have been lost with the stream, or come while there was none.
+func (s *State) repeatKills(e *executor) {
+	for _, t := range e.live() {
+		if t.kill != nil && t.delivered && t.state != mesos.TASK_KILLING {
+			s.do(Tell{Conn: e.conn, Event: &api.Event{Type: api.Event_KILL, Kill: t.kill}})
+		}
+	}
 }
 
 // lostDeliveries reports tasks that were handed over but never arrived, because the

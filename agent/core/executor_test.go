@@ -125,16 +125,90 @@ func TestEXE07_RegistrationTimeout(t *testing.T) {
 	}
 }
 
-func TestEXE07_SecondSubscriptionIsToldToShutDown(t *testing.T) {
+// An executor whose stream broke may be back before the agent has noticed the break.
+func TestEXE06_ANewStreamReplacesTheOldOne(t *testing.T) {
 	r := registeredRig(t)
 	r.from(group("x", "g1"))
 	r.subscribe("f", "x")
-	expect(t, "told", told(r.subscribe("f", "x")), "SHUTDOWN")
-	if one[Tell](t, r.effects).Conn != 2 || one[Hangup](t, r.effects).Conn != 2 {
+	expect(t, "told", told(r.subscribe("f", "x")), "SUBSCRIBED")
+	if one[Tell](t, r.effects).Conn != 2 || one[Hangup](t, r.effects).Conn != 1 {
 		t.Error("the wrong stream is closed")
 	}
 	r.do(ExecutorDisconnected{Conn: 1})
-	expect(t, "after the first has gone", told(r.subscribe("f", "x")), "SUBSCRIBED")
+	r.from(&messages.KillTaskMessage{FrameworkID: mesos.FrameworkID{Value: "f"}, TaskID: mesos.TaskID{Value: "g2"}})
+	r.from(group("x", "g3"))
+	if one[Tell](t, r.effects).Conn != 2 {
+		t.Error("the late end of the old stream took the new one with it")
+	}
+}
+
+func TestKIL01_AKillOutlivesABrokenStream(t *testing.T) {
+	kill := &messages.KillTaskMessage{FrameworkID: mesos.FrameworkID{Value: "f"}, TaskID: mesos.TaskID{Value: "t"}}
+	again := func(r *rig) []Effect {
+		r.conn++
+		return r.do(ExecutorSubscribed{Framework: "f", Executor: "t", Conn: r.conn, Tasks: []mesos.TaskInfo{taskInfo("t")}})
+	}
+	for name, meanwhile := range map[string]bool{"told into the broken stream": false, "while there is no stream": true} {
+		t.Run(name, func(t *testing.T) {
+			r := registeredRig(t)
+			r.from(run("t"))
+			r.subscribe("f", "t")
+			r.update("t", mesos.TASK_RUNNING, 1)
+			if meanwhile {
+				r.do(ExecutorDisconnected{Conn: 1})
+				expect(t, "told", told(r.from(kill)))
+			} else {
+				expect(t, "told", told(r.from(kill)), "KILL")
+				r.do(ExecutorDisconnected{Conn: 1})
+			}
+			expect(t, "told", told(again(r)), "SUBSCRIBED", "KILL")
+			r.update("t", mesos.TASK_KILLING, 2)
+			r.do(ExecutorDisconnected{Conn: 2})
+			expect(t, "told once it is under way", told(again(r)), "SUBSCRIBED")
+		})
+	}
+}
+
+// Nobody acknowledges the updates of a framework that is gone.
+func TestShutdownFramework_UpdatesOfTasksThatNeverGotHere(t *testing.T) {
+	r := registeredRig(t)
+	no := false
+	order := run("t")
+	order.LaunchExecutor = &no
+	expect(t, "updates", updates(r.from(order)), "t LOST")
+	r.from(&messages.ShutdownFrameworkMessage{FrameworkID: mesos.FrameworkID{Value: "f"}})
+	expect(t, "repeats", updates(r.pass(time.Hour)))
+}
+
+func TestUPD01_TheEndIsNeverDroppedFromAFullStream(t *testing.T) {
+	r := registeredRig(t)
+	r.from(run("t"))
+	r.subscribe("f", "t")
+	source, running := mesos.SOURCE_EXECUTOR, mesos.TASK_RUNNING
+	for i := range maxStreamLength + 1 {
+		uuid := id(1)
+		uuid[1], uuid[2] = byte(i), byte(i>>8)
+		r.do(ExecutorUpdate{Framework: "f", Executor: "t", Status: mesos.TaskStatus{TaskID: mesos.TaskID{Value: "t"}, State: &running, Source: &source, UUID: uuid}})
+	}
+	r.update("t", mesos.TASK_FINISHED, 2)
+	st := r.s.streams[taskKey{"f", "t"}]
+	if last := st.pending[len(st.pending)-1]; last.Status.GetState() != mesos.TASK_FINISHED {
+		t.Errorf("the last update is %v", last.Status.GetState())
+	}
+}
+
+func TestCompletedFrameworkComesBackWithItsPast(t *testing.T) {
+	r := registeredRig(t)
+	for _, name := range []string{"a", "b"} {
+		r.from(run(name))
+		r.subscribe("f", name)
+		r.do(ContainerExited{Container: r.s.frameworks["f"].executors[name].container})
+		r.ack(name, sent[*messages.StatusUpdateMessage](r.effects)[0].Update.UUID)
+	}
+	v := r.s.View()
+	if len(v.Completed) != 1 || len(v.Completed[0].Completed) != 2 {
+		t.Errorf("completed: %+v", v.Completed)
+	}
 }
 
 func TestEXE10_ShutdownGrace(t *testing.T) {

@@ -22,12 +22,13 @@ func (s *State) killTask(m *messages.KillTaskMessage) {
 		s.log(Info, "kill of a task that has ended, ignored", "framework_id", f.id(), "task_id", t.id())
 	case !t.delivered:
 		s.killQueued(t)
-	case t.executor.conn == 0:
-		// Comes again: the scheduler repeats KILL until the task has ended.
-		s.log(Warn, "kill of a task whose executor is not connected, dropped", "framework_id", f.id(), "task_id", t.id())
 	default:
-		s.do(Tell{Conn: t.executor.conn, Event: &api.Event{Type: api.Event_KILL,
-			Kill: &api.Event_Kill{TaskID: t.info.TaskID, KillPolicy: m.KillPolicy}}})
+		t.kill = &api.Event_Kill{TaskID: t.info.TaskID, KillPolicy: m.KillPolicy}
+		if t.executor.conn == 0 {
+			s.log(Info, "kill of a task whose executor is not connected waits for it", "framework_id", f.id(), "task_id", t.id())
+			return
+		}
+		s.do(Tell{Conn: t.executor.conn, Event: &api.Event{Type: api.Event_KILL, Kill: t.kill}})
 	}
 }
 
@@ -64,6 +65,12 @@ func (d delivery) holds(t *task) bool {
 
 // shutdownFramework ends all executors of a framework; nobody waits for their updates any more.
 func (s *State) shutdownFramework(m *messages.ShutdownFrameworkMessage) {
+	for _, key := range s.streamsInOrder() { // also of tasks that never got here
+		if key.framework == m.FrameworkID.Value {
+			s.cancel(timer{kind: timerUpdate, task: key})
+			delete(s.streams, key)
+		}
+	}
 	f := s.frameworks[m.FrameworkID.Value]
 	if f == nil || f.terminating {
 		return
@@ -71,12 +78,6 @@ func (s *State) shutdownFramework(m *messages.ShutdownFrameworkMessage) {
 	s.log(Info, "framework is being removed", "framework_id", f.id())
 	f.terminating = true
 	f.view = nil
-	for _, key := range s.streamsInOrder() {
-		if key.framework == f.id() {
-			s.cancel(timer{kind: timerUpdate, task: key})
-			delete(s.streams, key)
-		}
-	}
 	for _, e := range f.executorsInOrder() {
 		for _, id := range append([]string(nil), e.order...) {
 			if t := e.tasks[id]; terminal(t.state) {

@@ -36,6 +36,7 @@ type RecoveredExecutor struct {
 // RecoveredTask is a task with its stream: the updates in order, and how many of them are acknowledged.
 type RecoveredTask struct {
 	Info         mesos.Task
+	Limits       map[string]mesos.Value_Scalar // TaskInfo.limits
 	Updates      []messages.StatusUpdate
 	Acknowledged int
 }
@@ -76,7 +77,7 @@ func (s *State) recoverExecutor(f *framework, r RecoveredExecutor) {
 
 func (s *State) recoverTask(e *executor, r RecoveredTask) {
 	t := &task{executor: e, delivered: true, state: mesos.TASK_STAGING, info: mesos.TaskInfo{
-		Name: r.Info.Name, TaskID: r.Info.TaskID, AgentID: r.Info.AgentID, Resources: r.Info.Resources, Labels: r.Info.Labels,
+		Name: r.Info.Name, TaskID: r.Info.TaskID, AgentID: r.Info.AgentID, Resources: r.Info.Resources, Limits: r.Limits, Labels: r.Info.Labels,
 		Discovery: r.Info.Discovery, Container: r.Info.Container, HealthCheck: r.Info.HealthCheck, KillPolicy: r.Info.KillPolicy,
 	}}
 	st := &stream{key: t.key(), seen: map[string]bool{}, retry: updateRetryMin}

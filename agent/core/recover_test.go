@@ -1,6 +1,7 @@
 package core
 
 import (
+	"math"
 	"testing"
 	"time"
 
@@ -26,7 +27,7 @@ func (d *disk) save(effects []Effect) {
 			f.Executors = append(f.Executors, RecoveredExecutor{Info: e.Info, Generated: e.Generated, Container: e.Container})
 		case SaveTask:
 			x := d.executor(e.Run)
-			x.Tasks = append(x.Tasks, RecoveredTask{Info: e.Task})
+			x.Tasks = append(x.Tasks, RecoveredTask{Info: e.Task, Limits: e.Limits})
 		case SaveUpdate:
 			t := d.task(e.Run, e.Task)
 			t.Updates = append(t.Updates, e.Update)
@@ -155,5 +156,24 @@ func TestRecovery_TaskThatNeverReachedItsExecutor(t *testing.T) {
 	expect(t, "updates", updates(r.effects), "t LOST")
 	if got := sent[*messages.StatusUpdateMessage](r.effects)[0].Update.Status.GetReason(); got != mesos.REASON_AGENT_RESTARTED {
 		t.Errorf("reason is %v", got)
+	}
+}
+
+// A container that may burst keeps its caps when the agent comes back.
+func TestTV09_LimitsOutliveTheAgent(t *testing.T) {
+	d := &disk{}
+	r := newRig(t, Recovered{})
+	r.pass(time.Second)
+	d.save(r.from(&messages.SlaveRegisteredMessage{AgentID: mesos.AgentID{Value: "S0"}}))
+	order := run("t")
+	order.Task.Limits = map[string]mesos.Value_Scalar{"cpus": {Value: 2}, "mem": {Value: math.Inf(1)}}
+	d.save(r.from(order))
+	before := one[StartContainer](t, r.effects).Limits
+	d.save(r.subscribe("f", "t"))
+	d.save(r.update("t", mesos.TASK_RUNNING, 1))
+	r = d.restart(t, true)
+	r.subscribe("f", "t")
+	if after := one[UpdateContainer](t, r.effects).Limits; after != before || after.MemLimit != 0 {
+		t.Errorf("limits were %+v, are %+v", before, after)
 	}
 }

@@ -3,6 +3,7 @@ package core
 import (
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/mesos/mesos-go/api/v1/lib"
@@ -125,7 +126,7 @@ func (s *State) refuse(o order, state mesos.TaskState, reason mesos.TaskStatus_R
 // accept queues the tasks.
 func (s *State) accept(f *framework, e *executor, o order) {
 	if f == nil {
-		f = &framework{info: o.framework, pid: o.pid, executors: map[string]*executor{}}
+		f = &framework{info: o.framework, pid: o.pid, executors: map[string]*executor{}, done: s.revive(o.framework.ID.Value)}
 		s.frameworks[f.id()] = f
 		if f.checkpoint() {
 			s.do(SaveFramework{Info: f.info, PID: f.pid})
@@ -143,7 +144,7 @@ func (s *State) accept(f *framework, e *executor, o order) {
 		e.order = append(e.order, t.id())
 		d.tasks = append(d.tasks, t)
 		if f.checkpoint() {
-			s.do(SaveTask{Run: e.run(), Task: newTask(t)})
+			s.do(SaveTask{Run: e.run(), Task: newTask(t), Limits: t.info.Limits})
 		}
 	}
 	if start {
@@ -154,6 +155,17 @@ func (s *State) accept(f *framework, e *executor, o order) {
 		return
 	}
 	e.queue = append(e.queue, d)
+}
+
+// revive takes back what is remembered of a framework that had nothing here for a while.
+func (s *State) revive(id string) []*ExecutorView {
+	for i, v := range s.completed {
+		if v.Info.ID.GetValue() == id {
+			s.completed = slices.Delete(s.completed, i, i+1)
+			return slices.Clone(v.Completed)
+		}
+	}
+	return nil
 }
 
 func (s *State) newExecutor(f *framework, info mesos.ExecutorInfo, generated bool) *executor {

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/mesos/mesos-go/api/v1/lib"
+	api "github.com/mesos/mesos-go/api/v1/lib/executor"
 )
 
 // State is all that the agent knows. Only its owner touches it.
@@ -121,6 +122,7 @@ type task struct {
 	statuses  []mesos.TaskStatus
 	sent      *mesos.TaskState // of the last update that was sent, acknowledged or not
 	sentUUID  []byte
+	kill      *api.Event_Kill // asked for
 }
 
 // cause is why the agent ends an executor, as its tasks will be told.

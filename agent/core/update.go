@@ -164,7 +164,7 @@ func (s *State) enqueue(key taskKey, p pending) {
 		st = &stream{key: key, seen: map[string]bool{}}
 		s.streams[key] = st
 	}
-	if len(st.pending) >= maxStreamLength {
+	if len(st.pending) >= maxStreamLength && !terminal(p.Status.GetState()) {
 		s.log(Error, "too many unacknowledged updates, dropped", "framework_id", key.framework, "task_id", key.task)
 		return
 	}
