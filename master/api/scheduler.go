@@ -56,7 +56,7 @@ func (s *Server) subscribe(w http.ResponseWriter, r *http.Request, call *schedul
 		refuse(w, http.StatusBadRequest, "Subscribe calls should not include the '%s' header", streamIDHeader)
 		return
 	}
-	id, stream := core.StreamID(uuid.NewString()), NewStream()
+	id, stream := core.StreamID(uuid.NewString()), NewSchedulerStream()
 	w.Header().Set(streamIDHeader, string(id))
 	s.backend.Subscribe(id, stream, call, constrained)
 	err = stream.serve(r.Context(), w, c)

@@ -15,7 +15,8 @@ import (
 
 // Limits of one event stream.
 const (
-	maxPending   = 16384            // events that wait for a slow reader; one more and it is disconnected
+	maxPending   = 16384            // events that wait for a slow operator; one more and it is disconnected
+	maxEvents    = 1 << 18          // the same for a scheduler, which gets one for each of its tasks at once (reference row REC-01)
 	writeTimeout = 30 * time.Second // for a reader to take what is written to it
 )
 
@@ -30,6 +31,7 @@ var (
 // Stream is a queue of events on their way to one client. Its methods are safe
 // for concurrent use and never block.
 type Stream struct {
+	limit    int        // of queue
 	mu       sync.Mutex // protects the fields below
 	queue    []proto.Message
 	finished bool
@@ -37,8 +39,13 @@ type Stream struct {
 	wake     chan struct{} // has room for one
 }
 
-// NewStream returns an empty stream.
-func NewStream() *Stream { return &Stream{wake: make(chan struct{}, 1)} }
+// NewStream returns an empty stream for an operator.
+func NewStream() *Stream { return &Stream{limit: maxPending, wake: make(chan struct{}, 1)} }
+
+// NewSchedulerStream returns an empty stream for a scheduler. It holds more: one answer
+// of the master to RECONCILE, or the loss of a rack, is an event for each task, and
+// a framework must not be cut off for having many.
+func NewSchedulerStream() *Stream { return &Stream{limit: maxEvents, wake: make(chan struct{}, 1)} }
 
 // Send queues an event. A client that is too far behind is disconnected instead.
 func (s *Stream) Send(event proto.Message) {
@@ -47,7 +54,7 @@ func (s *Stream) Send(event proto.Message) {
 	switch {
 	case s.finished || s.failed != nil:
 		return
-	case len(s.queue) >= maxPending:
+	case len(s.queue) >= s.limit:
 		s.failed = errSlowReader
 		s.queue = nil
 	default:

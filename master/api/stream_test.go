@@ -30,6 +30,16 @@ func TestD19_SlowReaderIsDisconnectedAndCostsNoMemory(t *testing.T) {
 	}
 }
 
+func TestREC01_AnAnswerForEachOfManyTasksFitsASchedulersStream(t *testing.T) {
+	s := NewSchedulerStream()
+	for range 200_000 {
+		s.Send(beatEvent) // all by one step of the owner: the reader has no chance to take any
+	}
+	if events, err := s.take(); err != nil || len(events) != 200_000 {
+		t.Fatalf("%d events, %v", len(events), err)
+	}
+}
+
 func TestStreamEndsAfterWhatWasSent(t *testing.T) {
 	s := NewStream()
 	ended := make(chan error, 1)

@@ -202,15 +202,31 @@ func (s *State) reregisterExpired(id string, gen uint64) {
 // recoveredExpired counts all agents as lost that have not been seen since this master started.
 func (s *State) recoveredExpired() {
 	for _, id := range sortedKeys(s.recovered) {
-		if _, busy := s.busyAgent[id]; !busy {
-			s.markUnreachable(s.recovered[id])
-		}
+		s.markUnreachable(s.recovered[id])
 	}
 }
 
-// markUnreachable asks the registry to count an agent as lost.
+// markUnreachable asks the registry to count an agent as lost. While another change of
+// the agent is under way it looks again later: that change may fail.
 func (s *State) markUnreachable(info mesos.AgentInfo) {
+	if _, busy := s.busyAgent[info.ID.Value]; busy {
+		s.lookAgain(info.ID.Value)
+		return
+	}
 	s.transition(RegistryChange{Kind: UnreachableAgent, Agent: mesos.AgentInfo{ID: info.ID}, At: s.now}, &admission{then: s.agentUnreachable})
+}
+
+// lookAgain has an agent, which could not be counted as lost now, judged anew in a while.
+func (s *State) lookAgain(id string) {
+	if a := s.agents[id]; a != nil {
+		a.incarnation++ // ends timers that still run, so that there is one chain of pings
+		s.startPings(a)
+		if !a.connected {
+			s.timers.add(timer{at: s.now.Add(s.cfg.AgentPingTimeout), kind: reregister, id: id, gen: a.incarnation})
+		}
+	} else if _, waiting := s.recovered[id]; waiting {
+		s.timers.add(timer{at: s.now.Add(s.cfg.AgentPingTimeout), kind: recoveredExpire})
+	}
 }
 
 // agentUnreachable gives up an agent that the registry counts as lost now (reference 1.11).

@@ -325,3 +325,68 @@ func TestWeights(t *testing.T) {
 }
 
 func text(s string) *string { return &s }
+
+func TestLOSS_TaskCalledLostAtADisconnectIsToldOfWhenItIsStillThere(t *testing.T) {
+	w, a, f := running(t, named("f"))
+	tasks := []mesos.Task{*w.s.frameworks[f.id].tasks["t"].info}
+	w.step(AgentExited{PID: a.pid})
+	if st := f.update("t"); st.GetState() != mesos.TASK_LOST {
+		t.Fatalf("the framework does not checkpoint; got %v", st)
+	}
+	w.forget()
+	info := w.s.frameworks[f.id].info
+	a.reregister(w, []mesos.FrameworkInfo{info}, tasks...)
+	if st := f.update("t"); st.GetState() != mesos.TASK_RUNNING || st.GetReason() != mesos.REASON_AGENT_REREGISTERED {
+		t.Errorf("the framework thinks that its task is lost while it runs; got %v", st)
+	}
+}
+
+func TestLOSS_AgentThatVanishesWhileTheRegistryFailsIsCountedAsLost(t *testing.T) {
+	reg := NewRegistry()
+	info := mesos.AgentInfo{ID: &mesos.AgentID{Value: "a1"}, Hostname: "h", Resources: resources("cpus:4;mem:1024")}
+	reg.Admitted["a1"] = info
+	w := restart(t, reg)
+	w.pass(w.s.cfg.AgentReregisterTimeout - time.Second)
+	w.hold = true
+	a := &testAgent{w: w, pid: "slave(1)@127.0.0.1:5051", info: info}
+	a.info.Resources = resources("cpus:8;mem:1024") // so that the registry has to be written
+	a.reregister(w, nil)
+	w.pass(2 * time.Second)
+	w.hold = false
+	w.written(errors.New("no quorum")) // and the agent does not try again: its machine is gone
+	w.pass(time.Minute)
+	if _, there := w.s.unreachable["a1"]; !there {
+		t.Error("the agent is neither here nor unreachable; reconciliation stays silent about its tasks for ever")
+	}
+}
+
+func TestLOSS_SilentAgentIsCountedAsLostThoughAChangeOfItFails(t *testing.T) {
+	w := newWorld(t)
+	a := w.agent("cpus:4;mem:1024")
+	w.pass(74 * time.Second)
+	w.hold = true
+	a.info.Resources = resources("cpus:8;mem:1024")
+	a.reregister(w, nil)
+	w.pass(2 * time.Second) // the fifth ping is missed while the registry is written
+	w.hold = false
+	w.written(errors.New("no quorum"))
+	w.pass(2 * time.Minute)
+	if _, there := w.s.unreachable[a.id]; !there {
+		t.Error("nobody looks after the agent any more")
+	}
+}
+
+func TestOFF09_LongRefusalsLeaveNoTimers(t *testing.T) {
+	w := newWorld(t)
+	w.agent("cpus:4;mem:1024")
+	f := w.subscribe(named("f"))
+	for range 200 {
+		o := f.offer()
+		w.forget()
+		f.decline(365*24*3600, o)
+		f.call(scheduler.Call{Type: scheduler.Call_REVIVE})
+	}
+	if n := len(w.s.timers.heap); n > 10 {
+		t.Errorf("%d timers wait after 200 refusals of one offer", n)
+	}
+}

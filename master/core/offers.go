@@ -214,18 +214,10 @@ func (s *State) refuse(f *framework, a *agent, r offers.Resources, filters *meso
 	if err := s.ledger.Refuse(f.id, a.id, r, timeout); err != nil {
 		s.emit(Note{Error: true, Message: "refused resources could not be given back", Attributes: []any{"framework_id", f.id, "agent_id", a.id, "error", err.Error()}})
 	}
-	if timeout > 0 {
-		s.timers.add(timer{at: s.now.Add(timeout), kind: filterExpire, id: a.id})
-	}
+	// The end of the filter needs no timer: it lasts an allocation interval at least,
+	// and each batch looks at all agents.
 	if timeout > 0 || soon {
 		s.allocateOn(a.id)
-	}
-}
-
-// filterExpired offers again what was refused.
-func (s *State) filterExpired(agent string) {
-	if s.agents[agent] != nil {
-		s.allocateOn(agent)
 	}
 }
 

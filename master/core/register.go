@@ -105,12 +105,7 @@ func (s *State) registryFailed(e RegistryWritten) {
 	}
 	if e.Change.Kind == UnreachableAgent {
 		// Try again: the agent stays lost however long the registry is.
-		id := e.Change.Agent.ID.Value
-		if a := s.agents[id]; a != nil {
-			s.startPings(a)
-		} else if _, waiting := s.recovered[id]; waiting {
-			s.timers.add(timer{at: s.now.Add(s.cfg.AgentPingTimeout), kind: recoveredExpire})
-		}
+		s.lookAgain(e.Change.Agent.ID.Value)
 	}
 }
 
@@ -296,7 +291,7 @@ func (s *State) reconnected(a *agent, info mesos.AgentInfo, from string, m *mess
 	a.reregistered = s.now
 	s.connectAgent(a, from, m.ResourceVersionUUID)
 	reconciliations := s.compare(a, m)
-	s.takeIn(a, m, false)
+	s.takeIn(a, m, true)
 	s.sendAgent(a, &messages.SlaveReregisteredMessage{AgentID: *a.info.ID, Reconciliations: reconciliations, Connection: s.connection()})
 	s.afterReturn(a, m)
 	s.note("agent reconnected", "agent_id", a.id, "pid", a.pid)
@@ -341,8 +336,9 @@ func (s *State) compare(a *agent, m *messages.ReregisterSlaveMessage) []messages
 	return out
 }
 
-// takeIn adds what an agent reports and this master did not know. Frameworks that
-// never subscribed here are made from the agent's word (reference row SUB-13).
+// takeIn adds what an agent reports and this master did not know; tell says that
+// frameworks hear of such tasks, because they may have been told that those were lost.
+// Frameworks that never subscribed here are made from the agent's word (reference row SUB-13).
 func (s *State) takeIn(a *agent, m *messages.ReregisterSlaveMessage, tell bool) {
 	for i := range m.Frameworks {
 		info := &m.Frameworks[i]
@@ -374,11 +370,13 @@ func (s *State) takeInTask(a *agent, reported *mesos.Task, tell bool) {
 		return // a removed framework; the agent is told to shut it down
 	}
 	t := f.tasks[reported.TaskID.Value]
-	if t == nil {
+	switch {
+	case t == nil:
 		t = s.addTask(a, f, *reported)
-	} else if t.agent == a {
+	case t.agent == a:
 		s.adoptTask(t, reported)
-	} else {
+		return
+	default:
 		s.emit(Note{Error: true, Message: "two agents report the same task", Attributes: []any{"framework_id", f.id, "task_id", t.key.task, "agent_id", t.agent.id, "other_agent_id", a.id}})
 		return
 	}

@@ -15,7 +15,6 @@ const (
 	reregister                           // id: agent, disconnected since
 	recoveredExpire                      // agents of the registry that never came back
 	offerExpire                          // id: offer
-	filterExpire                         // id: agent; a refusal ended
 	registryGC                           // forget old unreachable agents
 )
 
@@ -76,8 +75,6 @@ func (s *State) fire(t timer) {
 		s.recoveredExpired()
 	case offerExpire:
 		s.offerExpired(t.id)
-	case filterExpire:
-		s.filterExpired(t.id)
 	case registryGC:
 		s.pruneRegistry()
 	}
