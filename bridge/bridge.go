@@ -17,6 +17,7 @@ import (
 	"k8s.io/client-go/kubernetes/scheme"
 	typedcorev1 "k8s.io/client-go/kubernetes/typed/core/v1"
 	"k8s.io/client-go/tools/record"
+	"k8s.io/client-go/tools/reference"
 
 	"github.com/tombolo-project/tombolo/bridge/core"
 	"github.com/tombolo-project/tombolo/frameworks/session"
@@ -113,7 +114,8 @@ type Bridge struct {
 	nodes     *nodes
 	bundles   *bundles
 	executors *executors
-	recorder  record.EventRecorder
+	recorder  record.EventRecorder              // the bridge's own
+	kubelet   func(string) record.EventRecorder // of a node
 	metrics   *metrics
 	agentsDue chan struct{}
 	inbox     chan message
@@ -236,6 +238,9 @@ func (b *Bridge) startKubernetes(ctx context.Context) error {
 	broadcaster := record.NewBroadcaster(record.WithContext(ctx))
 	broadcaster.StartRecordingToSink(&typedcorev1.EventSinkImpl{Interface: b.client.CoreV1().Events("")})
 	b.recorder = broadcaster.NewRecorder(scheme.Scheme, corev1.EventSource{Component: "tombolo-bridge"})
+	b.kubelet = func(node string) record.EventRecorder {
+		return broadcaster.NewRecorder(scheme.Scheme, corev1.EventSource{Component: "kubelet", Host: node})
+	}
 	context.AfterFunc(ctx, broadcaster.Shutdown)
 
 	factory := informers.NewSharedInformerFactory(b.client, 0)
@@ -357,16 +362,29 @@ func (b *Bridge) carryOut(effect core.Effect) {
 	case core.Discard:
 		b.bundles.discard(e)
 	case core.Tell:
-		kind := corev1.EventTypeNormal
-		if e.Warning {
-			kind = corev1.EventTypeWarning
-		}
-		b.recorder.Event(e.Pod, kind, e.Reason, e.Message)
+		b.tell(e)
 	case core.ShowNode:
 		b.nodes.show(e)
 	case core.RemoveNode:
 		b.nodes.remove(e.Name)
 	}
+}
+
+// tell records an event; that never blocks.
+func (b *Bridge) tell(e core.Tell) {
+	kind, recorder := corev1.EventTypeNormal, b.recorder
+	if e.Warning {
+		kind = corev1.EventTypeWarning
+	}
+	if e.Node != "" {
+		recorder = b.kubelet(e.Node)
+	}
+	part, err := reference.GetPartialReference(scheme.Scheme, e.Pod, e.FieldPath)
+	if err != nil {
+		b.log.Error("event not recorded", "namespace", e.Pod.Namespace, "pod", e.Pod.Name, "error", err)
+		return
+	}
+	recorder.Event(part, kind, e.Reason, e.Message)
 }
 
 // keepFramework writes the framework's id until it is kept: nothing is launched before.

@@ -8,7 +8,6 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"strings"
 	"time"
 
 	vkapi "github.com/virtual-kubelet/virtual-kubelet/node/api"
@@ -101,7 +100,6 @@ func (k *kubelets) handler(node string) http.Handler {
 		RunInContainer:        n.exec,
 		AttachToContainer:     n.attach,
 		PortForward:           n.portForward,
-		GetContainerLogs:      n.logs,
 		GetPods:               n.list,
 		GetPodsFromKubernetes: n.list,
 		GetStatsSummary:       n.summary,
@@ -113,16 +111,14 @@ func (k *kubelets) handler(node string) http.Handler {
 	forwarding := config
 	forwarding.StreamIdleTimeout, forwarding.StreamCreationTimeout = streamCreation, streamIdle
 	all, forward := vkapi.PodHandler(config, true), vkapi.PodHandler(forwarding, false)
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		switch {
-		case r.URL.Path == "/healthz":
-			_, _ = w.Write([]byte("ok")) // a client that is gone needs no answer
-		case strings.HasPrefix(r.URL.Path, "/portForward/"):
-			forward.ServeHTTP(w, r)
-		default:
-			all.ServeHTTP(w, r)
-		}
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = w.Write([]byte("ok")) // a client that is gone needs no answer
 	})
+	mux.HandleFunc("GET /containerLogs/{namespace}/{pod}/{container}", n.serveLogs)
+	mux.Handle("/portForward/", forward)
+	mux.Handle("/", all)
+	return mux
 }
 
 // nodeAPI answers for one node.

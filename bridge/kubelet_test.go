@@ -15,6 +15,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	authenticationv1 "k8s.io/api/authentication/v1"
 	authorizationv1 "k8s.io/api/authorization/v1"
@@ -182,4 +183,30 @@ func execute(t *testing.T, base, input string, code int) error {
 		t.Errorf("echo is %q", got)
 	}
 	return err
+}
+
+func TestLogsOptions(t *testing.T) {
+	now := time.Date(2030, 1, 2, 3, 4, 5, 0, time.UTC)
+	request, err := logsRequest(url.Values{
+		"tailLines": {"0"}, "limitBytes": {"9"}, "sinceSeconds": {"5"}, "follow": {"true"}, "previous": {"1"}, "timestamps": {"false"}, "stream": {"All"},
+	}, now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if request.TailLines == nil || *request.TailLines != 0 || *request.LimitBytes != 9 || !request.Follow || !request.Previous || request.Timestamps || !request.Since.Equal(now.Add(-5*time.Second)) {
+		t.Errorf("the options are read as %+v", request)
+	}
+	if request, err = logsRequest(url.Values{}, now); err != nil || request.TailLines != nil || request.LimitBytes != nil || !request.Since.IsZero() {
+		t.Errorf("no options are read as %+v, %v", request, err)
+	}
+	for _, bad := range []string{"tailLines=-1", "tailLines=x", "limitBytes=0", "sinceSeconds=0", "sinceTime=yesterday", "follow=maybe", "stream=Stdout", "sinceSeconds=1&sinceTime=2030-01-01T00:00:00Z"} {
+		query, err := url.ParseQuery(bad)
+		if err != nil {
+			t.Fatal(err)
+		}
+		name, _, _ := strings.Cut(bad, "=")
+		if _, err := logsRequest(query, now); err == nil || !strings.Contains(err.Error(), name) && !strings.Contains(err.Error(), "sinceTime") {
+			t.Errorf("%s gives the error %v", bad, err)
+		}
+	}
 }

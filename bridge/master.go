@@ -97,12 +97,16 @@ func (h *handler) Update(status mesos.TaskStatus) error {
 
 // Message implements session.Handler.
 func (h *handler) Message(agent mesos.AgentID, executor mesos.ExecutorID, data []byte) {
-	hello, err := podapi.Decode[podapi.Hello](data)
+	message, err := podapi.Decode[podapi.Message](data)
 	if err != nil {
-		h.log.Warn("message of an executor is no greeting", "agent_id", agent.Value, "executor_id", executor.Value, "error", err)
+		h.log.Warn("message of an executor can't be read", "agent_id", agent.Value, "executor_id", executor.Value, "error", err)
 		return
 	}
-	h.bridge.post(core.ExecutorSaid{AgentID: agent.Value, Endpoint: encodeEndpoint(hello.Endpoint)})
+	said := core.ExecutorSaid{AgentID: agent.Value, Endpoint: encodeEndpoint(message.Endpoint), System: message.System}
+	for _, e := range message.Events {
+		said.Events = append(said.Events, core.PodEvent(e))
+	}
+	h.bridge.post(said)
 }
 
 // Failure implements session.Handler.

@@ -43,6 +43,7 @@ func knownNodes(ctx context.Context, client kubernetes.Interface, namespace stri
 		}
 		known.Ours = append(known.Ours, core.KnownNode{
 			Name: n.Name, AgentID: n.Annotations[virtualnode.AgentAnnotation], Endpoint: n.Annotations[virtualnode.EndpointAnnotation],
+			System: virtualnode.SystemOf(n),
 		})
 	}
 	return known, nil

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"time"
 
 	"github.com/virtual-kubelet/virtual-kubelet/errdefs"
 	vkapi "github.com/virtual-kubelet/virtual-kubelet/node/api"
@@ -32,79 +31,6 @@ func explain(err error) error {
 	default:
 		return errors.New(message)
 	}
-}
-
-// logs streams a container's log; closing the reader ends it.
-func (n nodeAPI) logs(ctx context.Context, namespace, pod, container string, opts vkapi.ContainerLogOpts) (io.ReadCloser, error) {
-	client, task, err := n.find(namespace, pod, container)
-	if err != nil {
-		return nil, err
-	}
-	request := &podapi.LogsRequest{
-		TaskID: task, Container: container, Follow: opts.Follow, Previous: opts.Previous, Timestamps: opts.Timestamps, Since: opts.SinceTime,
-	}
-	if opts.SinceSeconds > 0 {
-		request.Since = time.Now().Add(-time.Duration(opts.SinceSeconds) * time.Second)
-	}
-	if opts.Tail > 0 {
-		lines := int64(opts.Tail)
-		request.TailLines = &lines
-	}
-	if opts.LimitBytes > 0 {
-		limit := int64(opts.LimitBytes)
-		request.LimitBytes = &limit
-	}
-	ctx, cancel := context.WithCancel(ctx)
-	stream, err := client.Logs(ctx, request)
-	if err != nil {
-		cancel()
-		return nil, explain(err)
-	}
-	first, err := stream.Recv() // so that a refusal becomes an HTTP status
-	if err != nil && !errors.Is(err, io.EOF) {
-		cancel()
-		return nil, explain(err)
-	}
-	log := &logReader{stream: stream, cancel: cancel, ended: err}
-	if first != nil {
-		log.rest = first.Data
-	}
-	return log, nil
-}
-
-// logReader reads the chunks of a log as one stream.
-type logReader struct {
-	stream podapi.LogReceiver
-	cancel context.CancelFunc
-	rest   []byte
-	ended  error
-}
-
-// Read implements io.Reader.
-func (l *logReader) Read(p []byte) (int, error) {
-	for len(l.rest) == 0 {
-		if l.ended != nil {
-			return 0, l.ended
-		}
-		chunk, err := l.stream.Recv()
-		if err != nil {
-			l.ended = err
-			if !errors.Is(err, io.EOF) {
-				l.ended = explain(err)
-			}
-			continue
-		}
-		l.rest = chunk.Data
-	}
-	count := copy(p, l.rest)
-	l.rest = l.rest[count:]
-	return count, nil
-}
-
-// Close implements io.Closer.
-func (l *logReader) Close() error {
-	l.cancel()
-	return nil
 }
 
 func (n nodeAPI) exec(ctx context.Context, namespace, pod, container string, command []string, attach vkapi.AttachIO) error {

@@ -60,11 +60,13 @@ type View struct {
 	Bridge string
 	// MaxPods is the node's pod capacity.
 	MaxPods int
-	// Architecture is GOARCH, unless the agent has an attribute "arch".
+	// Architecture is GOARCH, unless the agent has an attribute "arch" or System tells.
 	Architecture string
 	// KubeletAddress is what the API server dials for logs and exec, with KubeletPort.
 	KubeletAddress string
 	KubeletPort    int32
+	// System is what a pod executor has told of the machine; empty fields: not known (yet).
+	System corev1.NodeSystemInfo
 	// Endpoint is the value of EndpointAnnotation; empty: none yet.
 	Endpoint string
 	// Taint, if set, is put on the node (operators' wish; none by default).
@@ -89,11 +91,7 @@ func (v *View) Node(now time.Time, previous *corev1.Node) *corev1.Node {
 			Allocatable:     v.resources(v.Allocatable()),
 			Addresses:       v.addresses(),
 			DaemonEndpoints: corev1.NodeDaemonEndpoints{KubeletEndpoint: corev1.DaemonEndpoint{Port: v.KubeletPort}},
-			NodeInfo: corev1.NodeSystemInfo{
-				Architecture: v.architecture(), OperatingSystem: "linux", KubeletVersion: KubeletVersion,
-				ContainerRuntimeVersion: "mesos://" + v.Agent.Version,
-				MachineID:               v.Agent.ID, SystemUUID: v.Agent.ID,
-			},
+			NodeInfo:        v.system(),
 		},
 	}
 	if v.Endpoint != "" {
@@ -122,11 +120,36 @@ func (v *View) addresses() []corev1.NodeAddress {
 	return append(addresses, corev1.NodeAddress{Type: corev1.NodeInternalDNS, Address: v.KubeletAddress})
 }
 
+// system is the machine as an executor has described it. Before the first one ran there only what Mesos knows of the agent
+// can be told.
+func (v *View) system() corev1.NodeSystemInfo {
+	info := v.System
+	info.OperatingSystem, info.Architecture, info.KubeletVersion = "linux", v.architecture(), KubeletVersion
+	if info.ContainerRuntimeVersion == "" {
+		info.ContainerRuntimeVersion = "mesos://" + v.Agent.Version
+	}
+	if info.MachineID == "" {
+		info.MachineID, info.SystemUUID = v.Agent.ID, v.Agent.ID
+	}
+	return info
+}
+
+// SystemOf is what an executor once told of a node's machine, from the node; empty if none has.
+func SystemOf(node *corev1.Node) corev1.NodeSystemInfo {
+	if info := node.Status.NodeInfo; info.KernelVersion != "" {
+		return info
+	}
+	return corev1.NodeSystemInfo{}
+}
+
 func (v *View) architecture() string {
 	for _, a := range v.Agent.Attributes {
 		if a.Name == "arch" && a.GetText().GetValue() != "" {
 			return a.GetText().GetValue()
 		}
+	}
+	if v.System.Architecture != "" {
+		return v.System.Architecture
 	}
 	return v.Architecture
 }

@@ -186,3 +186,40 @@ func TestANodeWithoutAgentAndPodsGoes(t *testing.T) {
 		t.Errorf("removed %+v", removed)
 	}
 }
+
+func TestTheKubeletsEventsAreThoseOfTheExecutor(t *testing.T) {
+	b := newBench(t)
+	b.step(pending("a", 1))
+	b.offer("O", simTotal)
+	told := PodEvent{TaskID: "a.0", FieldPath: "spec.containers{c}", Warning: true, Reason: "Unhealthy", Message: "it coughs"}
+	tell, ok := one[Tell](b.step(ExecutorSaid{AgentID: "S0", Endpoint: "E", Events: []PodEvent{told}}))
+	if !ok || tell.Pod.Name != "a" || tell.Node != "host-s0" || tell.FieldPath != told.FieldPath || !tell.Warning || tell.Reason != "Unhealthy" || tell.Message != "it coughs" {
+		t.Errorf("recorded as %+v", tell)
+	}
+	for _, other := range []string{"b.0", "a.1", "a"} {
+		told.TaskID = other
+		if tell, ok := one[Tell](b.step(ExecutorSaid{AgentID: "S0", Endpoint: "E", Events: []PodEvent{told}})); ok {
+			t.Errorf("an event of task %s is recorded as %+v", other, tell)
+		}
+	}
+}
+
+func TestAMachineStaysKnownOverARestart(t *testing.T) {
+	b := newBench(t)
+	machine := corev1.NodeSystemInfo{KernelVersion: "6.1", OSImage: "Debian", MachineID: "m", ContainerRuntimeVersion: "containerd://2", Architecture: "arm64"}
+	show, ok := one[ShowNode](b.step(ExecutorSaid{AgentID: "S0", Endpoint: "E", System: &machine}))
+	node := show.View.Node(b.now, nil)
+	if info := node.Status.NodeInfo; !ok || info.KernelVersion != "6.1" || info.Architecture != "arm64" || info.KubeletVersion != virtualnode.KubeletVersion || node.Labels[corev1.LabelArchStable] != "arm64" {
+		t.Errorf("shown as %+v, %v", info, node.Labels)
+	}
+	again := New(simConfig)
+	again.Step(b.now, NodesKnown{Ours: []KnownNode{{Name: "host-s0", AgentID: "S0", System: virtualnode.SystemOf(node)}}})
+	show, ok = one[ShowNode](again.Step(b.now, listed("S0")))
+	if info := show.View.Node(b.now, nil).Status.NodeInfo; !ok || info.KernelVersion != "6.1" || info.ContainerRuntimeVersion != "containerd://2" {
+		t.Errorf("after a restart shown as %+v", info)
+	}
+	bare := virtualnode.View{Agent: virtualnode.Agent{ID: "S9", Version: "1.11.0"}}
+	if info := virtualnode.SystemOf(bare.Node(b.now, nil)); info != (corev1.NodeSystemInfo{}) {
+		t.Errorf("a machine that nobody described is known as %+v", info)
+	}
+}

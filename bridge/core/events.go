@@ -23,6 +23,7 @@ type NodesKnown struct {
 // KnownNode is a node object that a bridge has made before.
 type KnownNode struct {
 	Name, AgentID, Endpoint string
+	System                  corev1.NodeSystemInfo
 }
 
 // PodSeen is a pod's present state in the API, new or changed.
@@ -63,10 +64,20 @@ type TaskUpdated struct {
 	Endpoint string            // where the executor listens, as kept in a node's annotation; empty: not told
 }
 
-// ExecutorSaid is the executor's greeting.
+// ExecutorSaid is a message of an executor: its greeting, or what happens to its pods.
 type ExecutorSaid struct {
 	AgentID  string
 	Endpoint string
+	System   *corev1.NodeSystemInfo // of the machine; nil: not told
+	Events   []PodEvent
+}
+
+// PodEvent is something that an executor tells of a pod, in a kubelet's words.
+type PodEvent struct {
+	TaskID          string
+	FieldPath       string // part of the pod; empty: all of it
+	Warning         bool
+	Reason, Message string
 }
 
 // ExecutorEnded tells of an executor's end; ExecutorID is empty if the whole agent is meant.
@@ -181,9 +192,11 @@ type Forget struct{ TaskID string }
 // Discard tells an executor that nobody will ask for an ended pod's logs any more: its object is gone.
 type Discard struct{ TaskID, Endpoint string }
 
-// Tell records a Kubernetes event on a pod.
+// Tell records a Kubernetes event on a pod. With Node set it is the kubelet of that node that tells, else the bridge.
 type Tell struct {
 	Pod             *corev1.Pod
+	FieldPath       string // part of the pod; empty: all of it
+	Node            string
 	Warning         bool
 	Reason, Message string
 }

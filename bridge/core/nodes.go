@@ -7,6 +7,7 @@ import (
 
 	mesos "github.com/mesos/mesos-go/api/v1/lib"
 	"github.com/mesos/mesos-go/api/v1/lib/master"
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/tombolo-project/tombolo/virtualnode"
@@ -18,9 +19,10 @@ type node struct {
 	agentID  string
 	agent    virtualnode.Agent
 	endpoint string
-	listed   bool // the agent has been in the master's list since the start: agent is filled
-	present  bool // it is in the master's newest list
-	recovers bool // the master, started anew, waits for it
+	system   corev1.NodeSystemInfo // as an executor there has told, last
+	listed   bool                  // the agent has been in the master's list since the start: agent is filled
+	present  bool                  // it is in the master's newest list
+	recovers bool                  // the master, started anew, waits for it
 	health   virtualnode.Health
 	lost     time.Time // since when it is not connected; zero: it is
 	empty    time.Time // since when it is gone without a pod left
@@ -34,7 +36,7 @@ func (s *State) nodesKnown(e NodesKnown) {
 		s.foreign[name] = true
 	}
 	for _, known := range e.Ours {
-		n := &node{name: known.Name, agentID: known.AgentID, endpoint: known.Endpoint, pods: map[types.UID]*pod{}}
+		n := &node{name: known.Name, agentID: known.AgentID, endpoint: known.Endpoint, system: known.System, pods: map[types.UID]*pod{}}
 		s.nodes[n.name] = n
 		s.agents[n.agentID] = n
 	}
@@ -79,6 +81,7 @@ func (s *State) agentListed(name string, a virtualnode.Agent) {
 	if n.agentID != a.ID { // an agent installed anew on the same host
 		delete(s.agents, n.agentID)
 		n.agentID, n.endpoint, n.runs = a.ID, "", false
+		n.system = corev1.NodeSystemInfo{}
 		s.agents[a.ID] = n
 	}
 	n.agent, n.listed, n.present = a, true, true
@@ -137,6 +140,26 @@ func (s *State) nameTaken(name string) {
 		delete(s.nodes, name)
 		delete(s.agents, n.agentID)
 		delete(s.dirty, name)
+	}
+}
+
+// executorSaid takes in a message of an executor.
+func (s *State) executorSaid(e ExecutorSaid) {
+	s.executorAt(e.AgentID, e.Endpoint)
+	if n := s.agents[e.AgentID]; n != nil && e.System != nil && n.system != *e.System {
+		n.system = *e.System
+		s.dirty[n.name] = true
+	}
+	for _, happened := range e.Events {
+		uid, attempt, ok := virtualnode.PodOfTask(happened.TaskID)
+		p := s.pods[types.UID(uid)]
+		if !ok || p == nil || p.pod == nil || attempt != p.attempt {
+			continue // of a pod that nobody looks at any more
+		}
+		s.do(Tell{
+			Pod: p.pod, Node: p.node, FieldPath: happened.FieldPath,
+			Warning: happened.Warning, Reason: happened.Reason, Message: happened.Message,
+		})
 	}
 }
 
@@ -219,7 +242,7 @@ func (s *State) showNodes() {
 
 func (s *State) view(n *node) virtualnode.View {
 	view := virtualnode.View{
-		Name: n.name, Agent: n.agent, Health: n.health, Endpoint: n.endpoint, Taint: s.config.Taint,
+		Name: n.name, Agent: n.agent, Health: n.health, Endpoint: n.endpoint, System: n.system, Taint: s.config.Taint,
 		Bridge: s.config.Bridge, MaxPods: s.config.MaxPods, Architecture: s.config.Architecture,
 	}
 	for _, p := range n.pods {

@@ -126,7 +126,7 @@ func (s *State) apply(event Event) {
 	case TaskUpdated:
 		s.taskUpdated(e)
 	case ExecutorSaid:
-		s.executorAt(e.AgentID, e.Endpoint)
+		s.executorSaid(e)
 	case ExecutorEnded:
 		s.executorEnded(e)
 	case AgentsListed:

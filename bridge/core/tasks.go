@@ -87,16 +87,8 @@ func (s *State) taskLives(p *pod, status *mesos.TaskStatus, report *corev1.PodSt
 		return
 	}
 	merged := virtualnode.Merge(p.pod, report, s.hostIP(p))
-	s.tell(p, merged)
 	p.last = merged
 	s.do(WriteStatus{Pod: p.pod, Status: merged, Ack: status})
-}
-
-// tell records what has happened since the status before.
-func (s *State) tell(p *pod, next *corev1.PodStatus) {
-	for _, h := range virtualnode.Happenings(&p.base().Status, next) {
-		s.do(Tell{Pod: p.pod, Warning: h.Warning, Reason: h.Reason, Message: h.Message})
-	}
 }
 
 // taskEnded handles every state after which the task does not run: it ended, was never started, or the master knows nothing
@@ -133,7 +125,6 @@ func (s *State) lastStatus(p *pod, status *mesos.TaskStatus, report *corev1.PodS
 		return virtualnode.Ended(p.base(), now, reason, message)
 	}
 	merged := virtualnode.Merge(p.pod, report, s.hostIP(p))
-	s.tell(p, merged)
 	if virtualnode.Finished(merged) {
 		return merged
 	}

@@ -38,7 +38,8 @@ type fakeAgent struct {
 	events     chan *executor.Event // of the present subscription
 	updates    []mesos.TaskStatus
 	subscribes []*executor.Call_Subscribe
-	hello      *podapi.Hello
+	hello      *podapi.Message // the newest greeting
+	told       []podapi.Event
 	silent     bool // do not acknowledge
 	down       bool // refuse everything
 }
@@ -86,11 +87,14 @@ func (a *fakeAgent) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			a.acknowledgeLocked(call.Update.Status)
 		}
 	case executor.Call_MESSAGE:
-		var hello podapi.Hello
-		if err := json.Unmarshal(call.Message.Data, &hello); err != nil {
+		var message podapi.Message
+		if err := json.Unmarshal(call.Message.Data, &message); err != nil {
 			a.t.Errorf("framework message: %v", err)
 		}
-		a.hello = &hello
+		if message.System != nil {
+			a.hello = &message
+		}
+		a.told = append(a.told, message.Events...)
 	}
 	a.mu.Unlock()
 	w.WriteHeader(http.StatusAccepted)
@@ -412,4 +416,20 @@ type logWriter struct{ t *testing.T }
 func (w logWriter) Write(line []byte) (int, error) {
 	w.t.Logf("%s", line)
 	return len(line), nil
+}
+
+// awaitEvents waits until these reasons have been told of a pod, in this order; others may lie between them.
+func (r *rig) awaitEvents(pod *corev1.Pod, reasons ...string) {
+	r.t.Helper()
+	eventually(r.t, fmt.Sprintf("events %v", reasons), func() bool {
+		r.agent.mu.Lock()
+		defer r.agent.mu.Unlock()
+		left := reasons
+		for _, e := range r.agent.told {
+			if e.TaskID == r.task(pod) && len(left) > 0 && e.Reason == left[0] {
+				left = left[1:]
+			}
+		}
+		return len(left) == 0
+	})
 }

@@ -116,6 +116,7 @@ func TestLivenessRestarts(t *testing.T) {
 	if err != nil || text != "run\nbye\n" {
 		t.Errorf("previous log %q, %v", text, err)
 	}
+	r.awaitEvents(pod, "Pulled", "Created", "Started", "Unhealthy", "Killing", "Pulled", "Created", "Started")
 }
 
 // Restart policies: Never ends the pod with the exit code, OnFailure restarts until success.
@@ -211,6 +212,7 @@ func TestImagePullBackOff(t *testing.T) {
 			return len(w) > 0 && w[0].State.Waiting != nil && w[0].State.Waiting.Reason == want
 		})
 	}
+	r.awaitEvents(pod, "Pulling", "Failed", "Failed", "BackOff", "Failed")
 	r.kill(pod, time.Second)
 	if s := r.awaitState(pod, mesos.TASK_KILLED); s.Phase != corev1.PodFailed {
 		t.Errorf("phase %s", s.Phase)

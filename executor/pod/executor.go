@@ -14,6 +14,7 @@ import (
 	mesos "github.com/mesos/mesos-go/api/v1/lib"
 	"github.com/mesos/mesos-go/api/v1/lib/executor"
 	"google.golang.org/grpc"
+	corev1 "k8s.io/api/core/v1"
 
 	"github.com/tombolo-project/tombolo/executor/pod/criconfig"
 	"github.com/tombolo-project/tombolo/executor/pod/lifecycle"
@@ -29,6 +30,7 @@ type Executor struct {
 	resolv   criconfig.DNS
 	identity tls.Certificate
 	endpoint podapi.Endpoint
+	system   corev1.NodeSystemInfo
 	listener net.Listener
 	server   *grpc.Server // nil until the first SUBSCRIBED brings the bridge's CA
 	driver   *driver
@@ -74,6 +76,7 @@ func New(ctx context.Context, config Config, log *slog.Logger) (*Executor, error
 	x := &Executor{
 		config: config, log: log, runtime: runtime, identity: identity, listener: listener,
 		host:   lifecycle.Host{IP: config.IP, RuntimeName: runtime.name},
+		system: systemInfo("/", runtime),
 		resolv: criconfig.ParseResolvConf(string(resolv)),
 		loop:   make(chan func(), 256), done: make(chan struct{}),
 		tasks: map[string]*task{}, stats: newStatsKeeper(), claim: claim,
@@ -216,7 +219,7 @@ func (x *Executor) subscribed(e *executor.Event_Subscribed) bool {
 	}
 	x.driver.send(&executor.Call{
 		Type:    executor.Call_MESSAGE,
-		Message: &executor.Call_Message{Data: podapi.Encode(podapi.Hello{Endpoint: x.endpoint})},
+		Message: &executor.Call_Message{Data: podapi.Encode(podapi.Message{Endpoint: x.endpoint, System: &x.system})},
 	})
 	return true
 }

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
@@ -19,7 +20,7 @@ import (
 )
 
 // ensureImage makes sure that a container's image is there, as its pull policy says.
-func (r *containerRuntime) ensureImage(ctx context.Context, bundle *podapi.Bundle, container *corev1.Container, sandbox *cri.PodSandboxConfig) (criconfig.Image, *lifecycle.Failure) {
+func (r *containerRuntime) ensureImage(ctx context.Context, bundle *podapi.Bundle, container *corev1.Container, sandbox *cri.PodSandboxConfig, news imageNews) (criconfig.Image, *lifecycle.Failure) {
 	spec := &cri.ImageSpec{Image: container.Image, UserSpecifiedImage: container.Image}
 	policy := pullPolicy(container)
 	if policy != corev1.PullAlways {
@@ -28,6 +29,7 @@ func (r *containerRuntime) ensureImage(ctx context.Context, bundle *podapi.Bundl
 			return image, &lifecycle.Failure{Reason: "ImageInspectError", Message: err.Error()}
 		}
 		if image.Ref != "" {
+			news.pulled(fmt.Sprintf("Container image %q already present on machine", container.Image))
 			return image, nil
 		}
 		if policy == corev1.PullNever {
@@ -37,6 +39,8 @@ func (r *containerRuntime) ensureImage(ctx context.Context, bundle *podapi.Bundl
 			}
 		}
 	}
+	news.pulling()
+	began := time.Now()
 	if err := r.pull(ctx, bundle, spec, sandbox); err != nil {
 		reason := "ErrImagePull"
 		if status.Code(err) == codes.InvalidArgument || strings.Contains(err.Error(), "invalid reference format") {
@@ -51,6 +55,8 @@ func (r *containerRuntime) ensureImage(ctx context.Context, bundle *podapi.Bundl
 	if err != nil {
 		return image, &lifecycle.Failure{Reason: "ImageInspectError", Message: err.Error()}
 	}
+	took := time.Since(began).Truncate(time.Millisecond)
+	news.pulled(fmt.Sprintf("Successfully pulled image %q in %v (%v including waiting). Image size: %d bytes.", container.Image, took, took, image.Size))
 	return image, nil
 }
 
@@ -77,7 +83,7 @@ func (r *containerRuntime) findImage(ctx context.Context, spec *cri.ImageSpec) (
 	if response.Image == nil {
 		return criconfig.Image{}, nil
 	}
-	image := criconfig.Image{Ref: response.Image.Id, Username: response.Image.Username}
+	image := criconfig.Image{Ref: response.Image.Id, Username: response.Image.Username, Size: response.Image.Size}
 	if uid := response.Image.Uid; uid != nil {
 		image.UID = &uid.Value
 	}

@@ -68,7 +68,7 @@ func (w *worker) startContainer(ctx context.Context, a lifecycle.Action, facts c
 	bundle := w.bundle.Load()
 	container := findContainer(bundle.Pod, a.Container)
 	sandbox := criconfig.Sandbox(bundle, facts, 0)
-	image, failure := w.runtime.ensureImage(ctx, bundle, container, sandbox)
+	image, failure := w.runtime.ensureImage(ctx, bundle, container, sandbox, w.imageNews(container))
 	if failure != nil {
 		return failure
 	}
@@ -84,14 +84,18 @@ func (w *worker) startContainer(ctx context.Context, a lifecycle.Action, facts c
 	if err != nil {
 		return &lifecycle.Failure{Reason: "CreateContainerError", Message: message(err)}
 	}
+	w.tell.normal(container, bundle.Pod, "Created", "Container created")
 	if _, err := w.runtime.runtime.StartContainer(callCtx, &cri.StartContainerRequest{ContainerId: created.ContainerId}); err != nil {
 		// The container shows itself as exited (StartError), which the machine counts as a crash.
 		w.log.Warn("container could not be started", "container", a.Container, "error", message(err))
+		w.tell.warning(container, bundle.Pod, "Failed", "Error: %s", message(err))
 		return nil
 	}
+	w.tell.normal(container, bundle.Pod, "Started", "Container started")
 	if hook := container.Lifecycle; hook != nil && hook.PostStart != nil {
 		if err := w.runHook(ctx, hook.PostStart, container, created.ContainerId, facts); err != nil {
 			w.log.Warn("postStart hook failed, container is killed", "container", a.Container, "error", err)
+			w.tell.warning(container, bundle.Pod, "FailedPostStartHook", "PostStartHook failed: %v", err)
 			return w.stop(context.WithoutCancel(ctx), created.ContainerId, lifecycle.Grace(bundle.Pod))
 		}
 	}
@@ -124,11 +128,13 @@ func (w *worker) containerConfig(pod *corev1.Pod, container *corev1.Container, f
 // killContainer runs the preStop hook and stops the container, both within the grace period.
 func (w *worker) killContainer(ctx context.Context, a lifecycle.Action, facts criconfig.Facts) *lifecycle.Failure {
 	started := time.Now()
+	w.tellKilling(a)
 	container := findContainer(w.bundle.Load().Pod, a.Container)
 	if hook := container.Lifecycle; hook != nil && hook.PreStop != nil && a.Grace > 0 {
 		hookCtx, cancel := context.WithTimeout(ctx, a.Grace)
 		if err := w.runHook(hookCtx, hook.PreStop, container, a.Instance, facts); err != nil {
 			w.log.Warn("preStop hook failed", "container", a.Container, "error", err)
+			w.tell.warning(container, w.bundle.Load().Pod, "FailedPreStopHook", "PreStopHook failed: %v", err)
 		}
 		cancel()
 	}

@@ -124,7 +124,10 @@ func (w *worker) execute(ctx context.Context, instance string, command []string,
 		return errors.New(message(err))
 	}
 	if result.ExitCode != 0 {
-		return fmt.Errorf("command ended with %d: %s", result.ExitCode, cut(result.Stderr))
+		if output := cut(append(result.Stdout, result.Stderr...)); output != "" {
+			return errors.New(output) // which is what a kubelet shows
+		}
+		return fmt.Errorf("command ended with %d", result.ExitCode)
 	}
 	return nil
 }

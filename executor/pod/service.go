@@ -151,7 +151,7 @@ func (s *service) logOf(request *podapi.LogsRequest) (attempt uint32, logs strin
 		logs, attempt = t.logs, uint32(c.RestartCount) //nolint:gosec // never negative
 		if request.Previous {
 			if attempt == 0 {
-				return status.Errorf(codes.FailedPrecondition, "previous terminated container %q not found", request.Container)
+				return status.Errorf(codes.FailedPrecondition, "previous terminated container %q in pod %q not found", request.Container, t.data.Name)
 			}
 			attempt--
 		}

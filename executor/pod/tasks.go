@@ -141,6 +141,7 @@ func (x *Executor) newWorker(t *task, bundle *podapi.Bundle) *worker {
 			Addresses:  criconfig.Addresses{HostIP: x.host.IP},
 		},
 		volumes:  volumes.New(private, data),
+		tell:     x.newTeller(t.id()),
 		cgroup:   podCgroup{path: cgroup},
 		log:      x.log.With("task_id", t.id(), "pod", t.data.Namespace+"/"+t.data.Name),
 		events:   make(chan any, 64),

@@ -37,6 +37,7 @@ type worker struct {
 	cgroup  podCgroup
 	log     *slog.Logger
 	report  func(report)
+	tell    *teller
 	events  chan any
 
 	// bundle is read by actions while the owner may replace it.
@@ -131,6 +132,8 @@ func (w *worker) handle(event any) {
 		w.machine.Probed(e.key.container, e.key.instance, e.key.kind, e.success)
 		if !e.success {
 			w.log.Debug("probe failed", "container", e.key.container, "probe", e.key.kind.String(), "output", e.output)
+			pod := w.bundle.Load().Pod
+			w.tell.warning(findContainer(pod, e.key.container), pod, "Unhealthy", "%s probe failed: %s", e.key.kind, e.output)
 		}
 	case evDone:
 		w.actions--
@@ -140,6 +143,9 @@ func (w *worker) handle(event any) {
 		}
 		if e.failure != nil {
 			w.log.Warn("action failed", "container", e.action.Container, "reason", e.failure.Reason, "error", e.failure.Message)
+			if w.machine.Ending() == nil || e.action.Kind == lifecycle.RemoveSandbox { // else a start was given up on purpose
+				w.tellFailure(e.action, e.failure)
+			}
 		}
 	}
 }
@@ -217,6 +223,7 @@ func (w *worker) publish(now time.Time) {
 	if equalReports(w.last, current) {
 		return
 	}
+	w.tellWaits(&w.last.status, &current.status)
 	w.last = current
 	w.report(current)
 }

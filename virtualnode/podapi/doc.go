@@ -6,7 +6,7 @@
 //
 //	bridge                                        pod executor (one per agent)
 //	  | ExecutorInfo.data = ExecutorData{bridge CA} ----> |  trusts client certificates of that CA only
-//	  | <---- framework MESSAGE Hello{Endpoint}           |  its key and self-signed certificate live in memory only
+//	  | <---- framework MESSAGE Message{Endpoint ...}     |  its key and self-signed certificate live in memory only
 //	  | <---- TaskStatus.data = StatusData{..., Endpoint} |
 //	  | gRPC over TLS 1.3, server pinned by fingerprint   |
 //	  | RunPod, UpdatePod, Pods, Logs, Exec, ... -------> |

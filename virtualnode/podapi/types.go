@@ -32,10 +32,25 @@ type Endpoint struct {
 	Fingerprint string `json:"fingerprint"`
 }
 
-// Hello is the body, as JSON, of the framework message that the executor sends when it has subscribed to its agent, also
-// after each re-subscription. Framework messages may be lost: the same endpoint is in the data of every status update.
-type Hello struct {
+// Message is the body, as JSON, of the framework messages that the executor sends: a greeting with what is known of the
+// machine when it has subscribed to its agent, also after each re-subscription, and events of pods as they happen.
+// Framework messages may be lost: the same endpoint is in the data of every status update, and events are only to be read
+// by people.
+type Message struct {
 	Endpoint Endpoint `json:"endpoint"`
+	// System describes the machine, but for the version of the kubelet; set in greetings.
+	System *corev1.NodeSystemInfo `json:"system,omitempty"`
+	Events []Event                `json:"events,omitempty"`
+}
+
+// Event is something that a kubelet would record as an event of a pod, in a kubelet's words.
+type Event struct {
+	TaskID string `json:"taskID"`
+	// FieldPath is the part of the pod that is meant, for example "spec.containers{web}"; empty: the pod.
+	FieldPath string `json:"fieldPath,omitempty"`
+	Warning   bool   `json:"warning,omitempty"`
+	Reason    string `json:"reason"`
+	Message   string `json:"message"`
 }
 
 // StatusData is the data, as JSON, of every TaskStatus that the pod executor sends.

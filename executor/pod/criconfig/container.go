@@ -19,6 +19,7 @@ type Image struct {
 	// UID is the user that the image runs as, nil if Username says it or it says nothing.
 	UID      *int64
 	Username string
+	Size     uint64 // bytes
 }
 
 // Container is the configuration of one instance of a container. Env comes from Env, mounts from the volumes.

@@ -223,7 +223,7 @@ func (m *Machine) condemn(c *container) Action {
 	}
 	return Action{
 		Kind: KillContainer, Container: c.spec.Name, Instance: c.current.ID, Grace: max(grace, minGrace),
-		Reason: c.probes.kill.String() + " probe failed",
+		Reason: c.probes.kill.String() + " probe failed", Probe: c.probes.kill,
 	}
 }
 

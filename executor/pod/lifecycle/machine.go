@@ -69,7 +69,8 @@ type Action struct {
 	Instance  string // id, of KillContainer and RemoveInstance
 	Attempt   uint32 // of the new sandbox or instance
 	Grace     time.Duration
-	Reason    string // of KillContainer, for the event log
+	Reason    string     // of KillContainer, for the event log
+	Probe     *ProbeKind // of KillContainer: the probe that failed; nil: another reason
 }
 
 // Failure is why a sandbox or container could not be started: a reason in Kubernetes's words and a sentence.

@@ -1,6 +1,8 @@
 package lifecycle
 
 import (
+	"strings"
+
 	corev1 "k8s.io/api/core/v1"
 )
 
@@ -16,6 +18,9 @@ const (
 
 // String is the probe's name as Kubernetes writes it.
 func (k ProbeKind) String() string { return [...]string{"Startup", "Liveness", "Readiness"}[k] }
+
+// Lower is the name within a sentence.
+func (k ProbeKind) Lower() string { return strings.ToLower(k.String()) }
 
 // Probe is the container's probe of this kind, nil if it has none.
 func (k ProbeKind) Probe(c *corev1.Container) *corev1.Probe {
