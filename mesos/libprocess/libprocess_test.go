@@ -2,12 +2,14 @@ package libprocess
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -236,4 +238,82 @@ func FuzzParseUPID(f *testing.F) {
 			t.Fatalf("%q: %v, %v", text, again, err)
 		}
 	})
+}
+
+func TestLP11_ALostMessageBreaksTheLink(t *testing.T) {
+	listener, err := net.Listen("tcp4", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	to, err := ParseUPID("slave(1)@" + listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := NewSender(UPID{ID: "master", Host: "127.0.0.1", Port: 1}, quiet)
+	defer s.Close()
+	exited := make(chan struct{})
+	s.Link(to, func() { close(exited) })
+	conn, err := listener.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	listener.Close() // the link lives, but there is no way for messages any more
+	if err := s.Send(to, &messages.PingSlaveMessage{}); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case <-exited:
+	case <-time.After(10 * time.Second):
+		t.Fatal("a message was lost and nobody learns of it")
+	}
+}
+
+func TestADestinationCostsLittleMemory(t *testing.T) {
+	s := NewSender(UPID{ID: "master", Host: "127.0.0.1", Port: 1}, quiet)
+	defer s.Close()
+	var before, after runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&before)
+	const peers = 500
+	for i := range peers {
+		if err := s.Send(UPID{ID: "slave(1)", Host: fmt.Sprintf("127.1.%d.%d", i/250, 1+i%250), Port: 1}, &messages.PingSlaveMessage{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	runtime.GC()
+	runtime.ReadMemStats(&after)
+	if each := int64(after.HeapAlloc-before.HeapAlloc) / peers; each > 64<<10 {
+		t.Errorf("%d bytes for each destination", each)
+	}
+}
+
+func TestAQueueThatIsFullRefusesAndBreaksTheLink(t *testing.T) {
+	listener, err := net.Listen("tcp4", "127.0.0.1:0") // takes connections, reads nothing
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	to, err := ParseUPID("slave(1)@" + listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := NewSender(UPID{ID: "master", Host: "127.0.0.1", Port: 1}, quiet)
+	defer s.Close()
+	exited := make(chan struct{})
+	s.Link(to, func() { close(exited) })
+	big := &messages.FrameworkToExecutorMessage{Data: make([]byte, 4096)}
+	for range 10 * maxQueue {
+		if err = s.Send(to, big); err != nil {
+			break
+		}
+	}
+	if !errors.Is(err, ErrQueueFull) {
+		t.Fatalf("got %v", err)
+	}
+	select {
+	case <-exited:
+	case <-time.After(10 * time.Second):
+		t.Fatal("messages were refused and nobody learns of it")
+	}
 }

@@ -21,10 +21,10 @@ import (
 
 // Limits of what a Sender keeps for one destination.
 const (
-	maxQueue     = 16384            // messages that wait for a slow peer; further ones are dropped
+	maxQueue     = 16384            // messages that wait for a slow peer; further ones are refused
 	dialTimeout  = 5 * time.Second  // to connect
 	writeTimeout = 15 * time.Second // to hand one message to the network
-	idleTimeout  = 60 * time.Second // an unlinked connection without messages is closed
+	idleTimeout  = 60 * time.Second // a connection without messages is closed
 )
 
 // ErrQueueFull is returned by Send when the destination does not keep up.
@@ -33,9 +33,13 @@ var ErrQueueFull = errors.New("too many messages wait for this destination")
 // ErrClosed is returned by Send after Close.
 var ErrClosed = errors.New("the sender is closed")
 
+// errLost breaks the links to an address that a message could not be delivered to.
+var errLost = errors.New("a message was lost")
+
 // Sender sends messages to actors in other processes. Its methods are safe for
 // concurrent use and do not wait for the network. Messages to one address arrive
-// in the order of the calls, or not at all.
+// in the order of the calls. One that is known to be lost breaks the links to the
+// address, as it does in libprocess, so that both sides compare what they know.
 type Sender struct {
 	self   UPID
 	log    *slog.Logger
@@ -43,14 +47,15 @@ type Sender struct {
 	cancel context.CancelFunc
 	wait   sync.WaitGroup
 
-	mu    sync.Mutex // Protects fields below.
+	mu    sync.Mutex // Protects fields below, and the queues of peers.
 	peers map[string]*peer
+	links map[string]map[*link]bool // by address
 }
 
 // NewSender returns a Sender whose messages come from self.
 func NewSender(self UPID, log *slog.Logger) *Sender {
 	ctx, cancel := context.WithCancel(context.Background())
-	return &Sender{self: self, log: log, ctx: ctx, cancel: cancel, peers: map[string]*peer{}}
+	return &Sender{self: self, log: log, ctx: ctx, cancel: cancel, peers: map[string]*peer{}, links: map[string]map[*link]bool{}}
 }
 
 // Send sends msg from the sender's own actor.
@@ -60,21 +65,51 @@ func (s *Sender) Send(to UPID, msg proto.Message) error {
 
 // SendFrom sends msg in the name of another actor of this process, as Mesos's
 // slave observers do. It fails when msg can't be encoded, when too many messages
-// wait, and after Close; a message lost on the way is not reported.
+// wait, and after Close; a message lost on the way breaks the links to its address.
 func (s *Sender) SendFrom(from, to UPID, msg proto.Message) error {
 	body, err := proto.Marshal(msg)
 	if err != nil {
 		return fmt.Errorf("encode %T for %s: %w", msg, to, err)
 	}
-	p, err := s.peer(to.Address())
-	if err != nil {
-		return err
+	if err := s.enqueue(to.Address(), envelope(from, to, messages.NameOf(msg), body)); err != nil {
+		return fmt.Errorf("send %T to %s: %w", msg, to, err)
 	}
+	return nil
+}
+
+// enqueue leaves a request to the peer of an address, which it starts if there is none.
+func (s *Sender) enqueue(address string, request []byte) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.ctx.Err() != nil {
+		return ErrClosed
+	}
+	p, ok := s.peers[address]
+	if !ok {
+		p = &peer{sender: s, address: address, wake: make(chan struct{}, 1)}
+		s.peers[address] = p
+		s.wait.Add(1)
+		go func() {
+			defer s.wait.Done()
+			p.run(s.ctx)
+		}()
+	}
+	if len(p.queue) >= maxQueue {
+		s.breakLinks(address)
+		return ErrQueueFull
+	}
+	p.queue = append(p.queue, request)
 	select {
-	case p.queue <- envelope(from, to, messages.NameOf(msg), body):
-		return nil
+	case p.wake <- struct{}{}:
 	default:
-		return fmt.Errorf("send %T to %s: %w", msg, to, ErrQueueFull)
+	}
+	return nil
+}
+
+// breakLinks ends the links to an address. The caller holds mu.
+func (s *Sender) breakLinks(address string) {
+	for l := range s.links[address] {
+		l.lost(errLost)
 	}
 }
 
@@ -90,24 +125,48 @@ func envelope(from, to UPID, name string, body []byte) []byte {
 	return b.Bytes()
 }
 
+// link is one call of Link whose connection lives, or is being made.
+type link struct{ lost context.CancelCauseFunc }
+
 // Link opens a connection to the process of to that lives as long as both do, and
-// calls exited once, from a goroutine of its own, when it breaks or can't be made.
-// Close does not count as a break. The returned function undoes the link without
-// a call of exited.
+// calls exited once, from a goroutine of its own, when it breaks, can't be made, or a
+// message to that process is lost. Close does not count as a break. The returned
+// function undoes the link without a call of exited.
 func (s *Sender) Link(to UPID, exited func()) (unlink func()) {
-	ctx, cancel := context.WithCancel(s.ctx)
+	undone, undo := context.WithCancel(s.ctx)
+	ctx, lost := context.WithCancelCause(undone)
+	l := &link{lost: lost}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.links[to.Address()] == nil {
+		s.links[to.Address()] = map[*link]bool{}
+	}
+	s.links[to.Address()][l] = true
 	s.wait.Add(1)
 	go func() {
 		defer s.wait.Done()
-		defer cancel()
+		defer undo()
 		err := hold(ctx, to.Address())
-		if ctx.Err() != nil {
+		s.forget(to.Address(), l)
+		if undone.Err() != nil {
 			return
+		}
+		if ctx.Err() != nil {
+			err = context.Cause(ctx)
 		}
 		s.log.Debug("link broke", "peer", to.String(), "error", err)
 		exited()
 	}()
-	return cancel
+	return undo
+}
+
+func (s *Sender) forget(address string, l *link) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.links[address], l)
+	if len(s.links[address]) == 0 {
+		delete(s.links, address)
+	}
 }
 
 // hold connects and returns when the connection ends.
@@ -130,33 +189,17 @@ func (s *Sender) Close() {
 	s.wait.Wait()
 }
 
-func (s *Sender) peer(address string) (*peer, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.ctx.Err() != nil {
-		return nil, ErrClosed
-	}
-	p, ok := s.peers[address]
-	if !ok {
-		p = &peer{address: address, queue: make(chan []byte, maxQueue), log: s.log}
-		s.peers[address] = p
-		s.wait.Add(1)
-		go func() {
-			defer s.wait.Done()
-			p.run(s.ctx)
-		}()
-	}
-	return p, nil
-}
-
-// peer is the one connection to an address that messages go out by.
+// peer is the one connection to an address that messages go out by. It lives while
+// there are messages, and idleTimeout longer.
 type peer struct {
+	sender  *Sender
 	address string
-	queue   chan []byte
-	log     *slog.Logger
+	queue   [][]byte      // protected by the sender's mu
+	wake    chan struct{} // has room for one
 
 	conn net.Conn      // owned by run
 	gone chan struct{} // closed when the peer has closed conn
+	stop func() bool   // ends the watch that closes conn with the sender
 }
 
 // run writes what is queued, connecting when there is something to say.
@@ -169,15 +212,53 @@ func (p *peer) run(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-idle.C:
-			p.drop()
-		case request := <-p.queue:
-			if err := p.write(ctx, request); err != nil {
-				p.log.Debug("message lost", "peer", p.address, "error", err)
-				p.drop()
+			if p.leave() {
+				return
+			}
+		case <-p.wake:
+			for request := p.next(); request != nil && ctx.Err() == nil; request = p.next() {
+				p.deliver(ctx, request)
 			}
 		}
 		idle.Reset(idleTimeout)
 	}
+}
+
+// next takes the oldest request out of the queue, or nil.
+func (p *peer) next() []byte {
+	p.sender.mu.Lock()
+	defer p.sender.mu.Unlock()
+	if len(p.queue) == 0 {
+		p.queue = nil
+		return nil
+	}
+	request := p.queue[0]
+	p.queue[0] = nil
+	p.queue = p.queue[1:]
+	return request
+}
+
+// leave takes the peer out of the sender, unless it has work again.
+func (p *peer) leave() bool {
+	p.sender.mu.Lock()
+	defer p.sender.mu.Unlock()
+	if len(p.queue) > 0 {
+		return false
+	}
+	delete(p.sender.peers, p.address)
+	return true
+}
+
+func (p *peer) deliver(ctx context.Context, request []byte) {
+	err := p.write(ctx, request)
+	if err == nil || ctx.Err() != nil {
+		return
+	}
+	p.sender.log.Debug("message lost", "peer", p.address, "error", err)
+	p.drop()
+	p.sender.mu.Lock()
+	defer p.sender.mu.Unlock()
+	p.sender.breakLinks(p.address)
 }
 
 // write sends one request. A connection kept from before may have been closed by
@@ -222,6 +303,7 @@ func (p *peer) connect(ctx context.Context) error {
 		return err
 	}
 	p.conn, p.gone = conn, make(chan struct{})
+	p.stop = context.AfterFunc(ctx, func() { conn.Close() }) // ends a write that the peer does not take
 	go p.readAnswers(conn, p.gone)
 	return nil
 }
@@ -246,13 +328,14 @@ func (p *peer) readAnswers(conn net.Conn, gone chan<- struct{}) {
 		}
 		response.Body.Close()
 		if response.StatusCode/100 != 2 {
-			p.log.Debug("message refused", "peer", p.address, "status", response.StatusCode, "text", string(text))
+			p.sender.log.Debug("message refused", "peer", p.address, "status", response.StatusCode, "text", string(text))
 		}
 	}
 }
 
 func (p *peer) drop() {
 	if p.conn != nil {
+		p.stop()
 		p.conn.Close()
 		p.conn = nil
 	}
