@@ -2,6 +2,7 @@
 // the executors it runs and the status updates that are not acknowledged. The
 // layout is Mesos's (reference section 4.5):
 //
+//	meta/lock, meta/trash/
 //	meta/slaves/latest -> <agent id>
 //	meta/slaves/<agent id>/slave.info
 //	  frameworks/<framework id>/framework.info, framework.pid
@@ -58,6 +59,11 @@ func Open(workDir string) (*Store, error) {
 		return nil, fmt.Errorf("%s: %w", workDir, ErrInUse)
 	}
 	s.lock = lock
+	err = errors.Join(os.RemoveAll(s.trash()), os.Mkdir(s.trash(), 0o700))
+	if err != nil {
+		lock.Close()
+		return nil, fmt.Errorf("checkpoint directory: %w", err)
+	}
 	latest, err := os.Readlink(filepath.Join(s.root, "slaves", "latest"))
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
 		return nil, fmt.Errorf("checkpoint: %w", err)
@@ -82,6 +88,16 @@ func (r *record) Reset()         { *r = record{} }
 func (r *record) String() string { return proto.CompactTextString(r) }
 func (*record) ProtoMessage()    {}
 
+// extra is what a task.info holds beside mesos.Task, whose bytes come first: fields
+// that one of the two does not know are passed over when it is read.
+type extra struct {
+	Limits map[string]*mesos.Value_Scalar `protobuf:"bytes,1000,rep,name=limits" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+}
+
+func (x *extra) Reset()         { *x = extra{} }
+func (x *extra) String() string { return proto.CompactTextString(x) }
+func (*extra) ProtoMessage()    {}
+
 const (
 	recordUpdate = 0
 	recordAck    = 1
@@ -100,7 +116,7 @@ func (s *Store) Save(effect core.Effect) (ok bool, err error) {
 	case core.SaveExecutor:
 		return true, s.saveExecutor(e)
 	case core.SaveTask:
-		return true, writeRecord(filepath.Join(s.task(e.Run, e.Task.TaskID.Value), "task.info"), &e.Task)
+		return true, s.saveTask(e)
 	case core.SaveUpdate:
 		return true, appendRecord(filepath.Join(s.task(e.Run, e.Task), "task.updates"), &record{Type: recordUpdate, Update: &e.Update}, true)
 	case core.SaveAck:
@@ -167,8 +183,21 @@ func (s *Store) saveExecutor(e core.SaveExecutor) error {
 	return replaceLink(e.Container, filepath.Join(dir, "runs", "latest"))
 }
 
-// done marks a run as finished and removes it. The mark comes first: a crash between
-// the two leaves files that recovery passes over.
+func (s *Store) saveTask(e core.SaveTask) error {
+	path := filepath.Join(s.task(e.Run, e.Task.TaskID.Value), "task.info")
+	x := extra{Limits: map[string]*mesos.Value_Scalar{}}
+	for name, v := range e.Limits {
+		x.Limits[name] = &mesos.Value_Scalar{Value: v.Value}
+	}
+	data, err := encode(&e.Task, &x)
+	if err != nil {
+		return fmt.Errorf("checkpoint %s: %w", path, err)
+	}
+	return writeFile(path, data)
+}
+
+// done marks a run as finished and removes it. What is removed is first moved away as
+// a whole: a crash must not leave half of it to be taken for tasks without an end.
 func (s *Store) done(r core.Run) error {
 	run := s.run(r)
 	if err := os.MkdirAll(run, 0o700); err != nil {
@@ -180,17 +209,32 @@ func (s *Store) done(r core.Run) error {
 	executor := s.executor(r.Framework, r.Executor)
 	latest := filepath.Join(executor, "runs", "latest")
 	if target, err := os.Readlink(latest); err == nil && target != r.Container {
-		return os.RemoveAll(run) // another run of the same executor goes on
+		return s.remove(run) // another run of the same executor goes on
 	}
-	if err := os.RemoveAll(executor); err != nil {
+	if err := s.remove(executor); err != nil {
 		return err
 	}
 	executors := filepath.Join(s.framework(r.Framework), "executors")
 	if left, err := os.ReadDir(executors); err != nil || len(left) > 0 {
 		return err
 	}
-	return os.RemoveAll(s.framework(r.Framework))
+	return s.remove(s.framework(r.Framework))
 }
+
+// remove takes a directory away in one step. What a crash leaves in the trash goes
+// with the next start.
+func (s *Store) remove(dir string) error {
+	trash, err := os.MkdirTemp(s.trash(), "")
+	if err != nil {
+		return fmt.Errorf("checkpoint: %w", err)
+	}
+	if err := os.Rename(dir, filepath.Join(trash, filepath.Base(dir))); err != nil {
+		return fmt.Errorf("checkpoint: %w", err)
+	}
+	return os.RemoveAll(trash)
+}
+
+func (s *Store) trash() string { return filepath.Join(s.root, "trash") }
 
 // writeRecord replaces a file by one record.
 func writeRecord(path string, m proto.Message) error {
@@ -201,10 +245,15 @@ func writeRecord(path string, m proto.Message) error {
 	return writeFile(path, data)
 }
 
-func encode(m proto.Message) ([]byte, error) {
-	body, err := proto.Marshal(m)
-	if err != nil {
-		return nil, err
+// encode makes one record of the messages' bytes.
+func encode(all ...proto.Message) ([]byte, error) {
+	var body []byte
+	for _, m := range all {
+		part, err := proto.Marshal(m)
+		if err != nil {
+			return nil, err
+		}
+		body = append(body, part...)
 	}
 	return append(binary.LittleEndian.AppendUint32(nil, uint32(len(body))), body...), nil
 }

@@ -2,6 +2,7 @@ package checkpoint
 
 import (
 	"errors"
+	"math"
 	"os"
 	"path/filepath"
 	"testing"
@@ -47,7 +48,7 @@ func full(t *testing.T, s *Store) {
 		core.SaveFramework{Info: mesos.FrameworkInfo{User: "u", Name: "n", ID: &mesos.FrameworkID{Value: "f"}, Checkpoint: &yes}, PID: "p@1:2"},
 		core.SaveExecutor{Framework: "f", Info: mesos.ExecutorInfo{ExecutorID: mesos.ExecutorID{Value: "x"}}, Generated: true, Container: "c"},
 		core.SaveTask{Run: run, Task: mesos.Task{Name: "t", TaskID: mesos.TaskID{Value: "t"}, FrameworkID: mesos.FrameworkID{Value: "f"},
-			AgentID: mesos.AgentID{Value: "S0"}, State: &state}},
+			AgentID: mesos.AgentID{Value: "S0"}, State: &state}, Limits: map[string]mesos.Value_Scalar{"mem": {Value: math.Inf(1)}}},
 		update(1, mesos.TASK_STARTING), core.SaveAck{Run: run, Task: "t", UUID: []byte{1}}, update(2, mesos.TASK_RUNNING),
 	)
 }
@@ -76,7 +77,7 @@ func TestRCV01_WhatWasSavedComesBack(t *testing.T) {
 	if r.Info.ID.GetValue() != "S0" || f.PID != "p@1:2" || !x.Generated || x.Container != "c" || x.Info.ExecutorID.Value != "x" {
 		t.Errorf("recovered %+v", r)
 	}
-	if task := x.Tasks[0]; len(task.Updates) != 2 || task.Acknowledged != 1 || task.Updates[1].Status.GetState() != mesos.TASK_RUNNING {
+	if task := x.Tasks[0]; len(task.Updates) != 2 || task.Acknowledged != 1 || task.Updates[1].Status.GetState() != mesos.TASK_RUNNING || !math.IsInf(task.Limits["mem"].Value, 1) {
 		t.Errorf("task is %+v", task)
 	}
 }
@@ -171,5 +172,18 @@ func BenchmarkSaveUpdate(b *testing.B) {
 		if _, err := s.Save(update(1, mesos.TASK_RUNNING)); err != nil {
 			b.Fatal(err)
 		}
+	}
+}
+
+// What a new framework leaves when the agent dies before the first rename.
+func TestRCV03_CrashBeforeTheFirstFile(t *testing.T) {
+	dir := t.TempDir()
+	s := open(t, dir)
+	full(t, s)
+	if err := os.MkdirAll(filepath.Join(dir, "meta/slaves/S0/frameworks/new"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if r, err := reopen(t, s, dir).Recover(true); err != nil || len(r.Frameworks) != 1 {
+		t.Errorf("recovered %+v, %v", r, err)
 	}
 }

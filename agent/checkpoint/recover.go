@@ -31,6 +31,9 @@ func (s *Store) Recover(strict bool) (core.Recovered, error) {
 	for _, fid := range list(filepath.Join(s.dir(), "frameworks")) {
 		f := core.RecoveredFramework{}
 		err := readRecord(filepath.Join(s.framework(fid), "framework.info"), &f.Info)
+		if errors.Is(err, os.ErrNotExist) && !exists(filepath.Join(s.framework(fid), "executors")) {
+			continue // the agent died before the framework was written
+		}
 		if err == nil && f.Info.ID.GetValue() != fid {
 			err = fmt.Errorf("framework.info of %s names %q", fid, f.Info.ID.GetValue())
 		}
@@ -103,8 +106,15 @@ func (s *Store) recoverExecutor(fid, eid string) (e core.RecoveredExecutor, fini
 
 func (s *Store) recoverTask(run core.Run, tid string) (core.RecoveredTask, error) {
 	t := core.RecoveredTask{}
-	if err := readRecord(filepath.Join(s.task(run, tid), "task.info"), &t.Info); err != nil {
+	var more extra
+	if err := readRecord(filepath.Join(s.task(run, tid), "task.info"), &t.Info, &more); err != nil {
 		return t, err
+	}
+	for name, v := range more.Limits {
+		if t.Limits == nil {
+			t.Limits = map[string]mesos.Value_Scalar{}
+		}
+		t.Limits[name] = *v
 	}
 	path := filepath.Join(s.task(run, tid), "task.updates")
 	data, err := os.ReadFile(path)
@@ -140,13 +150,16 @@ func (s *Store) recoverTask(run core.Run, tid string) (core.RecoveredTask, error
 	return t, nil
 }
 
-func readRecord(path string, m proto.Message) error {
+// readRecord reads the one record of a file into each of the messages.
+func readRecord(path string, all ...proto.Message) error {
 	data, err := os.ReadFile(path)
 	if err != nil {
 		return err
 	}
-	if _, err := decode(data, m); err != nil {
-		return fmt.Errorf("%s: %w", path, err)
+	for _, m := range all {
+		if _, err := decode(data, m); err != nil {
+			return fmt.Errorf("%s: %w", path, err)
+		}
 	}
 	return nil
 }
