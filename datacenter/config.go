@@ -74,6 +74,9 @@ func (c Config) Check(ctx context.Context) error {
 	if !filepath.IsAbs(string(c.Dir)) {
 		return fmt.Errorf("--dir %q is not an absolute path", c.Dir)
 	}
+	if err := c.Dir.Free(); err != nil {
+		return fmt.Errorf("--dir: %w", err)
+	}
 	if c.Agents < 0 || c.Agents > network.MaxAgents {
 		return fmt.Errorf("--agents %d: choose between 1 and %d", c.Agents, network.MaxAgents)
 	}
@@ -134,6 +137,10 @@ func (c Config) keep(kept state.Kept) (state.Kept, error) {
 	}
 	if kept.MasterPort == 0 {
 		kept.MasterPort = DefaultMasterPort
+	}
+	if c.AgentResources != "" && kept.AgentResources != "" && c.AgentResources != kept.AgentResources {
+		return kept, fmt.Errorf("--agent-resources %q: the agents in %s were made with %q, and an agent's resources can't change: "+
+			"leave the flag out, choose another --dir, or start anew after tombolo down --purge", c.AgentResources, c.Dir, kept.AgentResources)
 	}
 	if c.AgentResources != "" {
 		kept.AgentResources = c.AgentResources

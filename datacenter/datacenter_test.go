@@ -186,15 +186,21 @@ func TestRefusals(t *testing.T) {
 		change func(*Config)
 		says   string
 	}{
-		"part":                {func(c *Config) { c.Without = []string{"yarn"} }, "only kubernetes, marathon, batch"},
-		"relative directory":  {func(c *Config) { c.Dir = "dc" }, "not an absolute path"},
-		"too many agents":     {func(c *Config) { c.Agents = 1000 }, "between 1 and 200"},
-		"no port":             {func(c *Config) { c.MasterPort = 70000 }, "is not a port"},
-		"unreadable amounts":  {func(c *Config) { c.AgentResources = "cpus=4" }, "--agent-resources"},
-		"missing tools":       {func(c *Config) { c.Tools = "/nowhere" }, "run make tools"},
-		"missing executor":    {func(c *Config) { c.Binary = "/nowhere/tombolo" }, "run make build"},
-		"missing kubeconfig":  {func(c *Config) { c.Kubeconfig = "/nowhere/kubeconfig" }, "can't be read"},
-		"stale kubeconfig":    {func(c *Config) { c.Kubeconfig = stale }, "is it stale?"},
+		"part":               {func(c *Config) { c.Without = []string{"yarn"} }, "only kubernetes, marathon, batch"},
+		"relative directory": {func(c *Config) { c.Dir = "dc" }, "not an absolute path"},
+		"too many agents":    {func(c *Config) { c.Agents = 1000 }, "between 1 and 200"},
+		"no port":            {func(c *Config) { c.MasterPort = 70000 }, "is not a port"},
+		"unreadable amounts": {func(c *Config) { c.AgentResources = "cpus=4" }, "--agent-resources"},
+		"missing tools":      {func(c *Config) { c.Tools = "/nowhere" }, "run make tools"},
+		"missing executor":   {func(c *Config) { c.Binary = "/nowhere/tombolo" }, "run make build"},
+		"missing kubeconfig": {func(c *Config) { c.Kubeconfig = "/nowhere/kubeconfig" }, "can't be read"},
+		"stale kubeconfig":   {func(c *Config) { c.Kubeconfig = stale }, "is it stale?"},
+		"resources of others": {func(c *Config) {
+			c.AgentResources = "cpus:9"
+			keepChoices(t, c.Dir, state.Kept{Number: 250, Agents: 1, AgentResources: "cpus:4", MasterPort: 5050})
+		}, "an agent's resources can't change"},
+		"others' files":       {func(c *Config) { c.Dir = state.Directory(filepath.Dir(stale)) }, "choose an empty or a new directory"},
+		"the root":            {func(c *Config) { c.Dir = "/" }, "choose an empty or a new directory"},
 		"directory is a file": {func(c *Config) { c.Dir = state.Directory(filepath.Join(stale, "dc")) }, "not a directory"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -208,6 +214,45 @@ func TestRefusals(t *testing.T) {
 	}
 	if err := Down(state.Directory(t.TempDir()), false); err == nil || !strings.Contains(err.Error(), "there is no datacenter") {
 		t.Errorf("down of nothing: %v", err)
+	}
+}
+
+// keepChoices makes the directory one that a datacenter has been in.
+func keepChoices(t *testing.T, dir state.Directory, kept state.Kept) {
+	t.Helper()
+	if err := errors.Join(dir.Make(), dir.Save(kept)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// The notes that libcni kept of our pods go, everybody else's stay.
+func TestNotesOfNetworksAreForgotten(t *testing.T) {
+	cache := filepath.Join(t.TempDir(), "cni")
+	results := filepath.Join(cache, "results")
+	if err := forgetNetworks(cache, "/run/tombolo-7"); err != nil {
+		t.Errorf("without a cache: %v", err)
+	}
+	if err := os.MkdirAll(results, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for name, text := range map[string]string{
+		"ours": `{"netns":"/run/tombolo-7/1/state/netns/a"}`, "other": `{"netns":"/run/tombolo-77/1/state/netns/a"}`, "odd": "odd",
+	} {
+		if err := os.WriteFile(filepath.Join(results, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := forgetNetworks(cache, "/run/tombolo-7"); err != nil {
+		t.Fatal(err)
+	}
+	if left, _ := filepath.Glob(filepath.Join(results, "*")); len(left) != 2 {
+		t.Errorf("left %v", left)
+	}
+	if err := errors.Join(os.Remove(filepath.Join(results, "odd")), forgetNetworks(cache, "/run/tombolo-77")); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(cache); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("an empty cache is left (%v)", err)
 	}
 }
 

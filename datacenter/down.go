@@ -2,8 +2,10 @@ package datacenter
 
 import (
 	"bufio"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -98,6 +100,7 @@ func sweep(dir state.Directory) error {
 		plan.Remove(),
 		os.RemoveAll(runtimeDir(kept.Number)),
 		forgetContainers(dir),
+		forgetNetworks(cniCache, runtimeDir(kept.Number)),
 	}
 	return errors.Join(append(errs, restoreForwarding(dir, kept, plan))...)
 }
@@ -138,6 +141,41 @@ func forgetContainers(dir state.Directory) error {
 	var errs []error
 	for _, root := range roots {
 		errs = append(errs, os.RemoveAll(root))
+	}
+	return errors.Join(errs...)
+}
+
+// cniCache is where every user of libcni on the machine notes the network interfaces it
+// made, each in a file; containerd can't be told another place.
+const cniCache = "/var/lib/cni"
+
+// forgetNetworks removes the notes on interfaces of pods that had their network
+// namespaces below the directory.
+func forgetNetworks(cache, namespaces string) error {
+	results := filepath.Join(cache, "results")
+	entries, err := os.ReadDir(results)
+	if err != nil {
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil
+		}
+		return fmt.Errorf("notes of libcni: %w", err)
+	}
+	var errs []error
+	for _, e := range entries {
+		path := filepath.Join(results, e.Name())
+		var note struct {
+			Namespace string `json:"netns"`
+		}
+		data, err := os.ReadFile(path)
+		if err != nil || json.Unmarshal(data, &note) != nil || !strings.HasPrefix(note.Namespace, namespaces+"/") {
+			continue // another's, or taken away by its owner just now
+		}
+		errs = append(errs, os.Remove(path))
+	}
+	for _, dir := range []string{results, cache} { // only while nobody else has anything there
+		if err := os.Remove(dir); err != nil && !errors.Is(err, unix.ENOTEMPTY) && !errors.Is(err, fs.ErrNotExist) {
+			errs = append(errs, fmt.Errorf("notes of libcni: %w", err))
+		}
 	}
 	return errors.Join(errs...)
 }

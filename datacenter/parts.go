@@ -68,6 +68,7 @@ func (d *Datacenter) agentSpec(a network.Agent) (processes.Spec, error) {
 		"--launcher_dir=" + d.config.launcherDir(),
 		"--cgroups_root=" + filepath.Join(treeName(d.plan.Number), a.Name),
 		"--resources=" + d.kept.AgentResources,
+		"--executor_reregistration_timeout=15secs", // as much as Mesos allows: a loaded machine must not lose pods when an agent restarts
 		fmt.Sprintf("--attributes=rack:r%d;zone:z%d", a.Index, a.Index),
 	}
 	if d.config.has(Kubernetes) {

@@ -114,7 +114,7 @@ show tombolo batch run --server="$BATCH" --name=demo-fifty --tasks=50 --cpus=0.2
 pass "50 tasks finished"
 
 title "All three share the agents"
-tombolo batch run --server="$BATCH" --name=demo-shared --tasks=6 --cpus=0.1 --mem=16 -- sleep 15 >/dev/null &
+tombolo batch run --server="$BATCH" --name=demo-shared --tasks=6 --cpus=0.1 --mem=16 -- sleep 15 >/dev/null 2>&1 &
 shared=$!
 together() {
   state | json "

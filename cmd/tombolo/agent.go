@@ -31,8 +31,6 @@ import (
 	"github.com/tombolo-project/tombolo/offers"
 )
 
-func init() { parts = append(parts, agentCommand) }
-
 // mesosVersion is what we claim to be; masters and tools read it (reference row 0.6).
 const mesosVersion = "1.11.0"
 

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"path/filepath"
 
@@ -22,11 +23,11 @@ that started them was killed, and removes its cgroups, mounts, network namespace
 routes. The directory stays, for the next up, unless --purge is given.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			absolute, err := filepath.Abs(dir)
+			absolute, err := stateDirectory(dir)
 			if err != nil {
-				return fmt.Errorf("--dir: %w", err)
+				return err
 			}
-			if err := datacenter.Down(state.Directory(absolute), purge); err != nil {
+			if err := datacenter.Down(absolute, purge); err != nil {
 				return err
 			}
 			fmt.Fprintln(cmd.OutOrStdout(), "everything is stopped")
@@ -36,4 +37,16 @@ routes. The directory stays, for the next up, unless --purge is given.`,
 	cmd.Flags().StringVar(&dir, "dir", state.Default(), "directory given to up")
 	cmd.Flags().BoolVar(&purge, "purge", false, "remove the directory too")
 	return cmd
+}
+
+// stateDirectory is the directory that --dir names.
+func stateDirectory(dir string) (state.Directory, error) {
+	if dir == "" {
+		return "", errors.New("--dir is empty: name the directory of the datacenter, or leave the flag out")
+	}
+	absolute, err := filepath.Abs(dir)
+	if err != nil {
+		return "", fmt.Errorf("--dir: %w", err)
+	}
+	return state.Directory(absolute), nil
 }

@@ -64,10 +64,25 @@ to Kubernetes as a node, and frameworks for long-running processes and batch job
 	}
 	cmd.PersistentFlags().StringVar(&level, "log-level", "info", "least level that is logged: debug, info, warn or error")
 	cmd.PersistentFlags().StringVar(&format, "log-format", "text", "form of the log on standard error: text or json")
+	cmd.SetFlagErrorFunc(flagError)
 	for _, part := range parts {
 		cmd.AddCommand(part())
 	}
 	return cmd
+}
+
+// flagError says what is wrong with a flag in plain words, and where the flags are listed.
+func flagError(cmd *cobra.Command, err error) error {
+	var value *pflag.InvalidValueError
+	if !errors.As(err, &value) {
+		return fmt.Errorf("%w: %s --help lists the flags", err, cmd.CommandPath())
+	}
+	wanted := map[string]string{"int": "a whole number", "int64": "a whole number", "uint64": "a whole number", "float64": "a number", "bool": "true or false"}
+	flag := value.GetFlag()
+	if want, ok := wanted[flag.Value.Type()]; ok {
+		return fmt.Errorf("--%s %q is not %s", flag.Name, value.GetValue(), want)
+	}
+	return fmt.Errorf("--%s %q: %w", flag.Name, value.GetValue(), value.Unwrap())
 }
 
 func setLogger(level, format string) error {

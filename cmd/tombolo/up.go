@@ -28,11 +28,11 @@ them running until Ctrl-C or tombolo down. A second up on the same directory fin
 pods, apps and jobs that it had.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			var err error
-			if dir, err = filepath.Abs(dir); err != nil {
-				return fmt.Errorf("--dir: %w", err)
+			absolute, err := stateDirectory(dir)
+			if err != nil {
+				return err
 			}
-			config.Dir, config.Out, config.Log = state.Directory(dir), cmd.OutOrStdout(), slog.Default()
+			config.Dir, config.Out, config.Log = absolute, cmd.OutOrStdout(), slog.Default()
 			if config.Binary, err = os.Executable(); err != nil {
 				return fmt.Errorf("find the tombolo binary: %w", err)
 			}

@@ -11,6 +11,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -74,35 +75,40 @@ func quote(word string) string {
 const maxLog = 16 << 20
 
 // launch starts the process in a session of its own, so that a terminal's signals
-// and its end do not reach it, with its output appended to the log.
-func launch(s Spec, logPath string) (*exec.Cmd, error) {
+// and its end do not reach it, with its output appended to the log, whose size before
+// is returned.
+func launch(s Spec, logPath string) (*exec.Cmd, int64, error) {
 	if info, err := os.Stat(logPath); err == nil && info.Size() > maxLog {
 		if err := os.Rename(logPath, logPath+".1"); err != nil {
-			return nil, fmt.Errorf("set log aside: %w", err)
+			return nil, 0, fmt.Errorf("set log aside: %w", err)
 		}
 	}
 	log, err := os.OpenFile(logPath, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
-		return nil, fmt.Errorf("open log: %w", err)
+		return nil, 0, fmt.Errorf("open log: %w", err)
 	}
 	defer log.Close()
+	begin, err := log.Seek(0, io.SeekEnd)
+	if err != nil {
+		return nil, 0, fmt.Errorf("open log: %w", err)
+	}
 	cmd := exec.Command(s.Path, s.Args...)
 	cmd.Env, cmd.Dir, cmd.Stdout, cmd.Stderr = s.Env, s.Dir, log, log
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	born, err := placement(s.Cgroup, cmd.SysProcAttr)
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
 	defer born.Close()
 	if err := network.Inside(s.Namespace, cmd.Start); err != nil {
-		return nil, fmt.Errorf("start %s: %w", s.Name, err)
+		return nil, 0, fmt.Errorf("start %s: %w", s.Name, err)
 	}
 	if s.Cgroup != "" && !cmd.SysProcAttr.UseCgroupFD {
 		if err := join(s.Cgroup, cmd.Process.Pid); err != nil {
-			return nil, errors.Join(err, cmd.Process.Kill(), cmd.Wait())
+			return nil, 0, errors.Join(err, cmd.Process.Kill(), cmd.Wait())
 		}
 	}
-	return cmd, nil
+	return cmd, begin, nil
 }
 
 // placement has the process born in its cgroup where the kernel can do so: in a

@@ -1,6 +1,7 @@
 package processes
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -65,7 +66,8 @@ type process struct {
 // handle is one life of a process, ours or taken over. ended is closed when it is over.
 type handle struct {
 	pid   int
-	fd    int // pidfd
+	fd    int   // pidfd
+	log   int64 // size of the log when it began
 	ended chan struct{}
 	how   string // set before ended is closed
 }
@@ -165,11 +167,11 @@ func (s *Supervisor) launch(spec Spec) (*handle, error) {
 	if err := os.WriteFile(s.file(spec.Name, ".cmd"), []byte(spec.Command()+"\n"), 0o600); err != nil {
 		return nil, fmt.Errorf("write command of %s: %w", spec.Name, err)
 	}
-	cmd, err := launch(spec, s.LogPath(spec.Name))
+	cmd, begin, err := launch(spec, s.LogPath(spec.Name))
 	if err != nil {
 		return nil, err
 	}
-	h := &handle{pid: cmd.Process.Pid, ended: make(chan struct{})}
+	h := &handle{pid: cmd.Process.Pid, log: begin, ended: make(chan struct{})}
 	if h.fd, err = unix.PidfdOpen(h.pid, 0); err != nil {
 		return nil, errors.Join(fmt.Errorf("open %s: %w", spec.Name, err), cmd.Process.Kill(), cmd.Wait())
 	}
@@ -218,8 +220,8 @@ func (p *process) waitReady(whole context.Context, h *handle) error {
 		}
 		select {
 		case <-h.ended:
-			return fmt.Errorf("%s ended before it was ready (%s); its log %s ends with:\n%s",
-				p.spec.Name, h.how, p.super.LogPath(p.spec.Name), tail(p.super.LogPath(p.spec.Name)))
+			return fmt.Errorf("%s ended before it was ready (%s): %s (its log is %s)",
+				p.spec.Name, h.how, lastLine(p.super.LogPath(p.spec.Name), h.log), p.super.LogPath(p.spec.Name))
 		case <-ctx.Done():
 			if err := whole.Err(); err != nil {
 				return fmt.Errorf("start %s: %w", p.spec.Name, err)
@@ -316,15 +318,17 @@ func (s *Supervisor) Abandon() {
 	}
 }
 
-// tail is the end of a log, for an error message.
-func tail(path string) string {
+// lastLine is the last thing that a process said, in what its log has from an offset on.
+func lastLine(path string, from int64) string {
 	const limit = 2 << 10
 	data, err := os.ReadFile(path)
 	if err != nil {
 		return err.Error()
 	}
-	if len(data) > limit {
-		data = data[len(data)-limit:]
+	data = bytes.TrimSpace(data[min(from, int64(len(data))):])
+	line := data[bytes.LastIndexByte(data, '\n')+1:]
+	if len(line) == 0 {
+		return "it said nothing"
 	}
-	return string(data)
+	return string(line[:min(len(line), limit)])
 }

@@ -44,7 +44,7 @@ func (d Directory) Path(names ...string) string {
 func (d Directory) Run() string { return d.Path("run") }
 
 // Logs holds one file per part.
-func (d Directory) Logs() string { return d.Path("log") }
+func (d Directory) Logs() string { return d.Path(logDir) }
 
 // Kubeconfig is the administrator's, of the control plane started here.
 func (d Directory) Kubeconfig() string { return d.Path("kubeconfig") }
@@ -59,12 +59,38 @@ type Kept struct {
 	Forwarding string `json:"forwarding,omitempty"`
 }
 
-const keptFile = "datacenter.json"
+const (
+	keptFile = "datacenter.json"
+	lockFile = "lock"
+	logDir   = "log"
+)
 
 // Exists tells whether the directory is a datacenter's.
 func (d Directory) Exists() bool {
 	_, err := os.Stat(d.Path(keptFile))
 	return err == nil
+}
+
+// Free refuses a directory that has files of somebody else's in it: a datacenter's
+// is removed as a whole one day. One that does not exist is free.
+func (d Directory) Free() error {
+	entries, err := os.ReadDir(string(d))
+	if err != nil {
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil
+		}
+		return fmt.Errorf("state directory: %w", err)
+	}
+	if d.Exists() {
+		return nil
+	}
+	for _, e := range entries {
+		// What a start that failed early leaves is ours.
+		if name := e.Name(); name != lockFile && name != logDir && name != keptFile+".new" {
+			return fmt.Errorf("%s has files in it that are no datacenter's (%s): choose an empty or a new directory", d, name)
+		}
+	}
+	return nil
 }
 
 // Make creates the directory with a mode that lets tasks of other users reach their
@@ -112,7 +138,7 @@ type Lock struct{ file *os.File }
 // Lock takes the lock, or returns an error that matches ErrRunning and names the
 // holder.
 func (d Directory) Lock() (*Lock, error) {
-	file, err := os.OpenFile(d.Path("lock"), os.O_CREATE|os.O_RDWR, 0o600)
+	file, err := os.OpenFile(d.Path(lockFile), os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("lock: %w", err)
 	}
@@ -137,7 +163,7 @@ func (l *Lock) Release() error { return l.file.Close() }
 
 // Holder is the pid that took the lock last; 0 when nobody ever did.
 func (d Directory) Holder() int {
-	data, err := os.ReadFile(d.Path("lock"))
+	data, err := os.ReadFile(d.Path(lockFile))
 	if err != nil {
 		return 0
 	}
