@@ -387,3 +387,19 @@ func TestUPD06_NothingIsForwardedWhileDisconnected(t *testing.T) {
 	r.from(&messages.SlaveReregisteredMessage{AgentID: mesos.AgentID{Value: "S0"}})
 	expect(t, "after registration", updates(r.effects), "t RUNNING")
 }
+
+func TestUPD06_ASchedulerThatIsBackGetsWhatItMissedAtOnce(t *testing.T) {
+	r := registeredRig(t)
+	r.from(run("t"))
+	r.subscribe("f", "t")
+	r.update("t", mesos.TASK_RUNNING, 1)
+	r.pass(15 * time.Second) // the next retry is far away
+	back := &messages.UpdateFrameworkMessage{FrameworkID: mesos.FrameworkID{Value: "f"}}
+	expect(t, "after the subscription", updates(r.from(back)), "t RUNNING")
+	expect(t, "before the first retry", updates(r.pass(9*time.Second)))
+	expect(t, "the first retry", updates(r.pass(2*time.Second)), "t RUNNING")
+	r.ack("t", id(1))
+	expect(t, "when nothing is pending", updates(r.from(back)))
+	back.FrameworkID.Value = "other"
+	expect(t, "an unknown framework", updates(r.from(back)))
+}

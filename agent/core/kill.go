@@ -89,7 +89,8 @@ func (s *State) shutdownFramework(m *messages.ShutdownFrameworkMessage) {
 	}
 }
 
-// updateFramework takes a framework's new description in.
+// updateFramework takes a framework's new description in. It comes when the scheduler has subscribed again: what it may
+// have missed is sent at once (row UPD-06).
 func (s *State) updateFramework(m *messages.UpdateFrameworkMessage) {
 	f := s.frameworks[m.FrameworkID.Value]
 	if f == nil {
@@ -108,6 +109,11 @@ func (s *State) updateFramework(m *messages.UpdateFrameworkMessage) {
 	f.view = nil
 	if f.checkpoint() {
 		s.do(SaveFramework{Info: f.info, PID: f.pid})
+	}
+	for _, key := range s.streamsInOrder() {
+		if key.framework == m.FrameworkID.Value {
+			s.resume(s.streams[key])
+		}
 	}
 }
 

@@ -209,10 +209,14 @@ func (s *State) pauseUpdates() {
 // resumeUpdates sends the first update of every stream after a (re-)registration.
 func (s *State) resumeUpdates() {
 	for _, key := range s.streamsInOrder() {
-		st := s.streams[key]
-		st.retry = updateRetryMin
-		s.forward(st)
+		s.resume(s.streams[key])
 	}
+}
+
+// resume sends a stream's first update now, and again from the shortest pause on.
+func (s *State) resume(st *stream) {
+	st.retry = updateRetryMin
+	s.forward(st)
 }
 
 // acknowledged takes the scheduler's acknowledgement; one that matches nothing is dropped (row UPD-04).
