@@ -12,6 +12,7 @@ import (
 
 	"github.com/mesos/mesos-go/api/v1/lib"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/informers"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/kubernetes/scheme"
@@ -188,7 +189,7 @@ func (b *Bridge) prepareKubelets() error {
 		locate: b.locate, pods: b.podsOn, endpoint: b.endpoint,
 	}
 	b.nodes = &nodes{
-		client: b.client, log: b.log, post: b.post, serve: kubelets.serve, ctx: b.ctx, group: &b.group, shown: map[string]*shownNode{},
+		client: b.client, log: b.log, post: b.post, tell: b.tellNode, serve: kubelets.serve, ctx: b.ctx, group: &b.group, shown: map[string]*shownNode{},
 	}
 	return nil
 }
@@ -385,6 +386,11 @@ func (b *Bridge) tell(e core.Tell) {
 		return
 	}
 	recorder.Event(part, kind, e.Reason, e.Message)
+}
+
+// tellNode records an event of a node, under the name as UID, as a kubelet does.
+func (b *Bridge) tellNode(node, reason, message string) {
+	b.kubelet(node).Event(&corev1.ObjectReference{Kind: "Node", APIVersion: "v1", Name: node, UID: types.UID(node)}, corev1.EventTypeNormal, reason, message)
 }
 
 // keepFramework writes the framework's id until it is kept: nothing is launched before.

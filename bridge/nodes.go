@@ -35,6 +35,7 @@ type nodes struct {
 	client kubernetes.Interface
 	log    *slog.Logger
 	post   func(core.Event)
+	tell   func(node, reason, message string) // records an event of a node
 	serve  func(ctx context.Context, node string) (address string, port int32, err error)
 	ctx    context.Context // of Run: node goroutines begin and end with the owner
 	group  *sync.WaitGroup
@@ -191,7 +192,20 @@ func (n *nodes) write(ctx context.Context, view *virtualnode.View, heartbeat boo
 	if next, err = api.UpdateStatus(ctx, next, metav1.UpdateOptions{}); err != nil {
 		return nil, fmt.Errorf("update node status: %w", err)
 	}
+	if ready := readiness(next); ready != readiness(have) {
+		n.tell(view.Name, ready, "Node "+view.Name+" status is now: "+ready)
+	}
 	return next, nil
+}
+
+// readiness is the reason of the event that tells of it.
+func readiness(node *corev1.Node) string {
+	for _, c := range node.Status.Conditions {
+		if c.Type == corev1.NodeReady && c.Status == corev1.ConditionTrue {
+			return "NodeReady"
+		}
+	}
+	return "NodeNotReady"
 }
 
 // mergeNode puts our labels, annotations and taints beside those of others.

@@ -136,6 +136,32 @@ func TestLostAgentsNodeIsNotReadyAndItsPodsAreLeftAlone(t *testing.T) {
 	}
 }
 
+func TestAPodDeletedWhileItsAgentWasAwayEndsAtOnceWhenItIsBack(t *testing.T) {
+	b := newBench(t)
+	seen := pending("a", 300)
+	b.step(seen)
+	b.offer("O", simTotal)
+	update := func(state mesos.TaskState) []Effect {
+		return b.step(TaskUpdated{Status: mesos.TaskStatus{TaskID: mesos.TaskID{Value: "a.0"}, State: &state, AgentID: &mesos.AgentID{Value: "S0"}}})
+	}
+	update(mesos.TASK_RUNNING)
+	update(mesos.TASK_UNREACHABLE)
+	deleted := seen.Pod.DeepCopy()
+	deleted.DeletionTimestamp = &metav1.Time{Time: b.now}
+	if _, kills := one[Kill](b.step(PodSeen{Pod: deleted})); !kills {
+		t.Error("the end was not asked for")
+	}
+	if _, again := one[Kill](update(mesos.TASK_UNREACHABLE)); again {
+		t.Error("asked again while the agent is away")
+	}
+	if _, kills := one[Kill](update(mesos.TASK_RUNNING)); !kills {
+		t.Error("the pod of the agent that is back runs on")
+	}
+	if _, again := one[Kill](update(mesos.TASK_RUNNING)); again {
+		t.Error("asked again at once")
+	}
+}
+
 func TestARefusedPodFailsByName(t *testing.T) {
 	b := newBench(t)
 	seen := pending("a", 1)

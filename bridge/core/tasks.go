@@ -69,6 +69,9 @@ func (s *State) taskLives(p *pod, status *mesos.TaskStatus, report *corev1.PodSt
 		p.stage = launched
 		s.plan = true
 	}
+	if p.state == mesos.TASK_UNREACHABLE && status.GetState() != mesos.TASK_UNREACHABLE {
+		p.killing = false // an order to end did not reach it
+	}
 	p.state = status.GetState()
 	if status.AgentID != nil {
 		p.agent = status.AgentID.Value
