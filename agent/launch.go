@@ -36,13 +36,17 @@ func (l *launches) add(id string) context.Context {
 	return ctx
 }
 
-func (l *launches) over(id string) {
+// over ends a launch and tells whether it was stopped: whoever calls stop before this
+// is heard here, whoever calls it later is told that nothing is on its way.
+func (l *launches) over(ctx context.Context, id string) (stopped bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	stopped = ctx.Err() != nil
 	if cancel := l.cancel[id]; cancel != nil {
 		cancel()
 	}
 	delete(l.cancel, id)
+	return stopped
 }
 
 // stop tells whether the container was on its way.
@@ -62,8 +66,7 @@ func (a *Agent) start(e core.StartContainer) {
 	a.limits[e.Container] = e.Limits
 	go func() {
 		exit, pid, failed := a.launch(ctx, e)
-		stopped := ctx.Err() != nil
-		a.launches.over(e.Container)
+		stopped := a.launches.over(ctx, e.Container)
 		if failed != nil {
 			a.post(*failed)
 			return

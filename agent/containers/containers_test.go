@@ -373,3 +373,55 @@ func TestBadSpecs(t *testing.T) {
 		}
 	}
 }
+
+// Before kernel 5.10 there are no process file descriptors to wait on.
+func TestProcessIsWatchedWithoutDescriptors(t *testing.T) {
+	cmd := exec.Command("sleep", "1000")
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	p, err := identify(cmd.Process.Pid)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan struct{})
+	go func() { p.poll(); close(ended) }()
+	select {
+	case <-ended:
+		t.Error("a living process was given up")
+	case <-time.After(2 * pollInterval):
+	}
+	_ = cmd.Process.Kill()
+	_ = cmd.Wait()
+	select {
+	case <-ended:
+	case <-time.After(patience):
+		t.Error("the death was not noticed")
+	}
+}
+
+// What a task fetches must not become the agent's way out of the sandbox, nor hold it up.
+func TestOutputIsAFileOfItsOwn(t *testing.T) {
+	dir := t.TempDir()
+	secret := filepath.Join(dir, "secret")
+	if err := os.WriteFile(secret, []byte("s"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for name, plant := range map[string]func(string) error{
+		"a pipe":      func(p string) error { return syscall.Mkfifo(p, 0o600) },
+		"a link":      func(p string) error { return os.Symlink(secret, p) },
+		"a hard link": func(p string) error { return os.Link(secret, p) },
+	} {
+		path := filepath.Join(t.TempDir(), "stdout")
+		if err := plant(path); err != nil {
+			t.Fatal(err)
+		}
+		if f, err := openLog(path, &User{UID: 65534, GID: 65534}); err == nil {
+			f.Close()
+			t.Errorf("%s was opened", name)
+		}
+	}
+	if info, err := os.Stat(secret); err != nil || info.Sys().(*syscall.Stat_t).Uid != 0 {
+		t.Errorf("the file outside was given away: %v", err)
+	}
+}

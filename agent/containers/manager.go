@@ -393,14 +393,27 @@ func writeFile(path, text string) error {
 	return os.Rename(tmp, path)
 }
 
-// openLog opens a sandbox file for appending without following a link that a task
-// may have put there, and gives it to the task's user.
+// openLog opens a sandbox file for appending and gives it to the task's user. What was
+// fetched may already be there: a link would lead elsewhere, a pipe would never open.
 func openLog(path string, user *User) (*os.File, error) {
 	if path == "" {
 		return nil, errors.New("no file for the output")
 	}
-	f, err := os.OpenFile(path, os.O_CREATE|os.O_APPEND|os.O_WRONLY|syscall.O_NOFOLLOW, 0o644)
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_APPEND|os.O_WRONLY|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0o644)
 	if err != nil {
+		return nil, err
+	}
+	info, err := f.Stat()
+	if err == nil {
+		if st, ok := info.Sys().(*syscall.Stat_t); !info.Mode().IsRegular() || !ok || st.Nlink != 1 {
+			err = fmt.Errorf("%s is not a file of its own", path)
+		}
+	}
+	if err == nil {
+		err = syscall.SetNonblock(int(f.Fd()), false) // only for the opening; the task inherits it
+	}
+	if err != nil {
+		f.Close()
 		return nil, err
 	}
 	if user != nil {

@@ -7,6 +7,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -115,6 +116,10 @@ func (p Process) wait() error {
 	if errors.Is(err, unix.ESRCH) {
 		return nil
 	}
+	if errors.Is(err, unix.ENOSYS) || errors.Is(err, unix.EINVAL) || errors.Is(err, unix.EPERM) {
+		p.poll() // a kernel before 5.10, or one that is told not to
+		return nil
+	}
 	if err != nil {
 		return fmt.Errorf("watch process %d: %w", p.PID, err)
 	}
@@ -132,4 +137,14 @@ func (p Process) wait() error {
 		n, err := unix.Poll(poll, 0)
 		return err == nil && n > 0
 	})
+}
+
+// pollInterval is how late an end is noticed without process file descriptors.
+const pollInterval = 100 * time.Millisecond
+
+// poll is wait for kernels that don't have process file descriptors.
+func (p Process) poll() {
+	for p.alive() {
+		time.Sleep(pollInterval)
+	}
 }

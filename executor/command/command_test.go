@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -170,15 +171,20 @@ func (a *fakeAgent) tell(e *executor.Event) {
 // start runs an executor with a task; the channel yields what Run returned.
 func (a *fakeAgent) start(task mesos.TaskInfo, change func(*Config)) <-chan error {
 	a.t.Helper()
+	cfg := a.config(change)
+	result := make(chan error, 1)
+	go func() { result <- Run(context.Background(), cfg) }()
+	a.tell(&executor.Event{Type: executor.Event_LAUNCH, Launch: &executor.Event_Launch{Task: task}})
+	return result
+}
+
+func (a *fakeAgent) config(change func(*Config)) Config {
 	cfg := Config{Endpoint: a.server.URL, Framework: "f", Executor: "t", Sandbox: a.t.TempDir(), Checkpoint: true,
 		RecoveryTimeout: patience, BackoffMax: 100 * time.Millisecond, ShutdownGrace: 5 * time.Second, Log: slog.New(slog.DiscardHandler)}
 	if change != nil {
 		change(&cfg)
 	}
-	result := make(chan error, 1)
-	go func() { result <- Run(context.Background(), cfg) }()
-	a.tell(&executor.Event{Type: executor.Event_LAUNCH, Launch: &executor.Event_Launch{Task: task}})
-	return result
+	return cfg
 }
 
 func (a *fakeAgent) kill(grace time.Duration) {
@@ -417,4 +423,59 @@ func TestEnvironmentIsDemanded(t *testing.T) {
 	if _, err := FromEnvironment(slog.New(slog.DiscardHandler)); err == nil {
 		t.Error("started without an agent")
 	}
+}
+
+// A signal to the executor, as from a machine that goes down, ends the task and is told.
+func TestSignalEndsTheTask(t *testing.T) {
+	a := newFakeAgent(t)
+	ctx, signal := context.WithCancel(context.Background())
+	defer signal()
+	result := make(chan error, 1)
+	go func() { result <- Run(ctx, a.config(nil)) }()
+	a.tell(&executor.Event{Type: executor.Event_LAUNCH, Launch: &executor.Event_Launch{Task: shell("sleep 1000")}})
+	a.awaitStates("STARTING RUNNING")
+	signal()
+	a.awaitStates("STARTING RUNNING KILLING KILLED")
+	if err := ended(t, result); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestSignalWithoutAnAgent(t *testing.T) {
+	a := newFakeAgent(t)
+	a.refusing = true
+	ctx, signal := context.WithCancel(context.Background())
+	signal()
+	if err := Run(ctx, a.config(nil)); err != nil {
+		t.Error(err)
+	}
+}
+
+// An agent that forgot its executor before the first word leaves no orphan behind.
+func TestEXE09_NeverHeardOfTheAgent(t *testing.T) {
+	a := newFakeAgent(t)
+	a.refusing = true
+	result := make(chan error, 1)
+	go func() {
+		result <- Run(context.Background(), a.config(func(c *Config) { c.Checkpoint, c.RecoveryTimeout = false, 50*time.Millisecond }))
+	}()
+	if err := ended(t, result); err == nil || !strings.Contains(err.Error(), "away for longer") {
+		t.Errorf("ended with %v", err)
+	}
+}
+
+// A LAUNCH that came in just before the stream broke is not forgotten in the next subscription.
+func TestEXE06_LaunchBeforeTheBreak(t *testing.T) {
+	x := &Executor{cfg: Config{Sandbox: t.TempDir(), Checkpoint: true, RecoveryTimeout: patience, Log: slog.New(slog.DiscardHandler)},
+		exited: make(chan syscall.WaitStatus, 1), checks: make(chan checkResult, 64)}
+	x.link = newLink(x.cfg)
+	x.link.events <- &executor.Event{Type: executor.Event_LAUNCH, Launch: &executor.Event_Launch{Task: shell("true")}}
+	x.link.events <- disconnected{}
+	if err := x.drain(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if s := x.subscription().Subscribe; len(s.UnacknowledgedTasks) != 1 || len(s.UnacknowledgedUpdates) == 0 {
+		t.Errorf("subscription is %+v", s)
+	}
+	<-x.exited
 }

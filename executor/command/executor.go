@@ -38,6 +38,7 @@ type Executor struct {
 	unhealthy  bool
 	shutdown   bool // end even without a task
 	offline    time.Time
+	leaveAt    time.Time // when to go after a signal, heard or not; zero: no signal
 	stopChecks context.CancelFunc
 	deadline   *time.Timer
 	maxTime    <-chan time.Time
@@ -45,8 +46,10 @@ type Executor struct {
 
 // Run is the executor's life. It returns when the last update is acknowledged, the
 // agent wants it gone, or the agent has been away for too long.
+// The end of ctx, which is a signal to this process, ends the task like a SHUTDOWN.
 func Run(ctx context.Context, cfg Config) error {
-	ctx, cancel := context.WithCancel(ctx)
+	stop := ctx.Done()
+	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx)) // the link outlives the signal: the end has to be told
 	defer cancel()
 	x := &Executor{
 		cfg: cfg, link: newLink(cfg), exited: make(chan syscall.WaitStatus, 1), checks: make(chan checkResult, 64),
@@ -56,9 +59,14 @@ func Run(ctx context.Context, cfg Config) error {
 	for !x.done() {
 		x.arm()
 		select {
-		case <-ctx.Done():
+		case <-stop:
+			stop = nil
+			x.leaveAt = time.Now().Add(x.cfg.ShutdownGrace)
 			x.terminate()
 		case reply := <-x.link.wanted:
+			if err := x.drain(ctx); err != nil {
+				return err
+			}
 			reply <- x.subscription()
 		case e := <-x.link.events:
 			if err := x.event(ctx, e); err != nil {
@@ -75,11 +83,23 @@ func Run(ctx context.Context, cfg Config) error {
 				return err
 			}
 		}
-		if ctx.Err() != nil && x.process == nil {
+	}
+	return nil
+}
+
+// drain takes in what the last stream still brought: a subscription that doesn't name
+// a task whose LAUNCH waits here would have the agent report it as lost.
+func (x *Executor) drain(ctx context.Context) error {
+	for {
+		select {
+		case e := <-x.link.events:
+			if err := x.event(ctx, e); err != nil {
+				return err
+			}
+		default:
 			return nil
 		}
 	}
-	return nil
 }
 
 // done: the task has ended and nothing is left to be told, or there never was one.
@@ -87,9 +107,10 @@ func (x *Executor) done() bool {
 	return x.ended && len(x.unacked) == 0 || x.shutdown && x.task == nil
 }
 
-// patience is how long an executor lives without its agent (row EXE-09).
+// patience is how long an executor lives without its agent (row EXE-09), also before
+// it first hears of it: an agent that forgot about it will never answer.
 func (x *Executor) patience() time.Duration {
-	if x.cfg.Checkpoint {
+	if x.cfg.Checkpoint || !x.heard {
 		return x.cfg.RecoveryTimeout
 	}
 	return 0
@@ -101,10 +122,13 @@ func (x *Executor) arm() {
 	if !x.killAt.IsZero() {
 		next = x.killAt
 	}
-	if !x.offline.IsZero() && x.heard {
+	if !x.offline.IsZero() {
 		if at := x.offline.Add(x.patience()); next.IsZero() || at.Before(next) {
 			next = at
 		}
+	}
+	if at := x.leaveAt; !at.IsZero() && (next.IsZero() || at.Before(next)) {
+		next = at
 	}
 	if next.IsZero() {
 		x.deadline.Stop()
@@ -122,7 +146,13 @@ func (x *Executor) due() error {
 			x.process.signal(syscall.SIGKILL)
 		}
 	}
-	if !x.offline.IsZero() && x.heard && !now.Before(x.offline.Add(x.patience())) {
+	if !x.leaveAt.IsZero() && !now.Before(x.leaveAt) {
+		if x.process != nil {
+			x.process.signal(syscall.SIGKILL)
+		}
+		return errors.New("told to end by a signal, and the agent did not hear of it in time")
+	}
+	if !x.offline.IsZero() && !now.Before(x.offline.Add(x.patience())) {
 		if x.process != nil {
 			x.process.signal(syscall.SIGKILL)
 		}
