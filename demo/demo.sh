@@ -32,10 +32,10 @@ finish() {
   set +e
   for pid in "${greedy[@]}"; do kill "$pid" 2>/dev/null; done
   wait 2>/dev/null
-  kubectl delete deployment demo-web --ignore-not-found --wait=false >/dev/null 2>&1
+  kubectl delete deployment/demo-web pod/demo-shell --ignore-not-found --wait=false >/dev/null 2>&1
   curl -fsS -X DELETE "$MARATHON/v2/apps//demo-legacy" >/dev/null 2>&1
   for role in demo-red demo-green demo-blue; do
-    id=$(framework "batch ($role)" 2>/dev/null) && curl -fsS -X POST "http://$MASTER/teardown" -d "frameworkId=$id" >/dev/null 2>&1
+    for id in $(frameworks $role); do curl -fsS -X POST "http://$MASTER/teardown" -d "frameworkId=$id" >/dev/null; done
   done
   weigh 1.0 >/dev/null 2>&1
   rm -rf "$work"
@@ -63,11 +63,11 @@ json() { python3 -c "import json,sys
 d=json.load(sys.stdin)
 $1"; }
 state() { curl -fsS "http://$MASTER/state"; }
-# the id of the framework of that name
-framework() {
-  state | NAME=$1 python3 -c "import json,os,sys
-ids=[f['id'] for f in json.load(sys.stdin)['frameworks'] if f['name']==os.environ['NAME']]
-print(ids[0]) if ids else sys.exit(1)"
+# the ids of the frameworks of a role
+frameworks() {
+  state | ROLE=$1 python3 -c "import json,os,sys
+for f in json.load(sys.stdin)['frameworks']:
+    if os.environ['ROLE'] in f.get('roles', [f.get('role')]): print(f['id'])"
 }
 
 title "Kubernetes pods: one node per agent, a Deployment spread over them"

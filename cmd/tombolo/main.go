@@ -68,6 +68,7 @@ to Kubernetes as a node, and frameworks for long-running processes and batch job
 	for _, part := range parts {
 		cmd.AddCommand(part())
 	}
+	explainArguments(cmd)
 	return cmd
 }
 
@@ -83,6 +84,24 @@ func flagError(cmd *cobra.Command, err error) error {
 		return fmt.Errorf("--%s %q is not %s", flag.Name, value.GetValue(), want)
 	}
 	return fmt.Errorf("--%s %q: %w", flag.Name, value.GetValue(), value.Unwrap())
+}
+
+// explainArguments has every command that gets too few or too many arguments say what
+// it takes.
+func explainArguments(cmd *cobra.Command) {
+	for _, c := range cmd.Commands() {
+		explainArguments(c)
+		check := c.Args
+		if check == nil {
+			continue
+		}
+		c.Args = func(cmd *cobra.Command, args []string) error {
+			if err := check(cmd, args); err != nil {
+				return fmt.Errorf("%w; it is used as: %s", err, cmd.UseLine())
+			}
+			return nil
+		}
+	}
 }
 
 func setLogger(level, format string) error {

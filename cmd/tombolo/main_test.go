@@ -19,8 +19,8 @@ func TestEveryCommandIsThereOnce(t *testing.T) {
 	}
 }
 
-// What is wrong with a flag is said in plain words.
-func TestFlagErrors(t *testing.T) {
+// What is wrong with flags and arguments is said in plain words.
+func TestCommandLineErrors(t *testing.T) {
 	for line, says := range map[string]string{
 		"up --agents=x":                    `--agents "x" is not a whole number`,
 		"up --detach=maybe":                `--detach "maybe" is not true or false`,
@@ -29,6 +29,8 @@ func TestFlagErrors(t *testing.T) {
 		"down --dir=":                      "--dir is empty",
 		"batch run --cpus=many -- true":    `--cpus "many" is not a number`,
 		"batch run --timeout=soon -- true": `--timeout "soon": `,
+		"batch run --tasks=5":              "requires at least 1 arg(s), only received 0; it is used as: tombolo batch run [flags] -- COMMAND",
+		"up again":                         `unknown command "again" for "tombolo up"; it is used as: tombolo up`,
 		"master --agent_ping_timeout=soon": `--agent_ping_timeout "soon": `,
 	} {
 		cmd := root()
