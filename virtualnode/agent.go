@@ -22,6 +22,8 @@ type Agent struct {
 	// Total is all that the agent has; Taken is what other frameworks use or are being offered.
 	Total Amounts
 	Taken Amounts
+	// Ports are the ports that are resources of the agent.
+	Ports []mesos.Value_Range
 	// Connected is false while the agent's link to the master is broken; it may come back with all its tasks.
 	Connected bool
 	// Leaving is true when an operator drains or has deactivated the agent: nothing new goes there.
@@ -43,11 +45,12 @@ func AgentFrom(from *master.Response_GetAgents_Agent, ours Amounts) Agent {
 		Zone:       info.GetDomain().GetFaultDomain().GetZone().Name,
 		Version:    from.Version,
 		Total:      Of(from.TotalResources),
+		Ports:      PortsOf(from.TotalResources),
 		Connected:  from.Active || from.GetDeactivated(),
 		Leaving:    from.GetDeactivated() || from.DrainInfo != nil,
 	}
 	if from.TotalResources == nil {
-		agent.Total = Of(info.Resources)
+		agent.Total, agent.Ports = Of(info.Resources), PortsOf(info.Resources)
 	}
 	agent.Taken = Of(from.AllocatedResources).Plus(Of(from.OfferedResources)).Minus(ours).Floor()
 	for _, c := range from.Capabilities {

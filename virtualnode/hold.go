@@ -12,6 +12,7 @@ type Waiting struct {
 	UID      string
 	Agent    string // agent id
 	Needs    Amounts
+	Ports    []uint64 // host ports that are resources of the agent
 	Priority int32
 	Since    time.Time
 }
@@ -59,14 +60,21 @@ type Plan struct {
 	// Wanting is true if more offers are needed: pods wait that nothing held fits, or headroom is missing. The bridge then
 	// revives, else it suppresses.
 	Wanting bool
-	// Short tells, by pod UID, how much is held for each pod that still waits.
-	Short map[string]Amounts
+	// Short tells, by pod UID, what is held for each pod that still waits.
+	Short map[string]Shortage
+}
+
+// Shortage is what is there for a pod that waits.
+type Shortage struct {
+	Held Amounts
+	// Ports are the host ports that are not among what is held.
+	Ports []uint64
 }
 
 // Decide says which waiting pods go on which offers, what to keep and what to give back (design D7). Pods of higher priority
 // go first, then those that wait longest; a large pod that does not fit does not hold up a small one behind it.
 func Decide(h Holding) Plan {
-	plan := Plan{Short: map[string]Amounts{}}
+	plan := Plan{Short: map[string]Shortage{}}
 	held := map[string][]Offer{}
 	for _, o := range h.Offers {
 		held[o.Agent] = append(held[o.Agent], o)
@@ -123,14 +131,19 @@ func (p *Plan) place(h Holding, agent string, offers []Offer, pods []Waiting) {
 	var unplaced []Waiting
 	for _, w := range pods {
 		taken, left, ok := Carve(rest, w.Needs)
-		if !ok {
+		ports, left, missing := CarvePorts(left, w.Ports)
+		if !ok || len(missing) > 0 {
 			unplaced = append(unplaced, w)
 			continue
 		}
-		rest = left
+		taken, rest = append(taken, ports...), left
 		accept.Pods = append(accept.Pods, Placement{UID: w.UID, Taken: taken})
 	}
 	p.short(unplaced, Of(rest))
+	for _, w := range unplaced {
+		_, _, missing := CarvePorts(rest, w.Ports)
+		p.Short[w.UID] = Shortage{Held: Of(rest), Ports: missing}
+	}
 	if len(accept.Pods) > 0 {
 		accept.More = len(unplaced) > 0
 		p.Accepts = append(p.Accepts, accept)
@@ -139,7 +152,7 @@ func (p *Plan) place(h Holding, agent string, offers []Offer, pods []Waiting) {
 
 func (p *Plan) short(pods []Waiting, available Amounts) {
 	for _, w := range pods {
-		p.Short[w.UID] = available
+		p.Short[w.UID] = Shortage{Held: available}
 		p.Wanting = true
 	}
 }

@@ -58,8 +58,9 @@ type View struct {
 	Health   Health
 	// Bridge is the value of BridgeLabel.
 	Bridge string
-	// MaxPods is the node's pod capacity.
+	// MaxPods is the node's pod capacity, Pods how many of Kubernetes's pods run there.
 	MaxPods int
+	Pods    int
 	// Architecture is GOARCH, unless the agent has an attribute "arch" or System tells.
 	Architecture string
 	// KubeletAddress is what the API server dials for logs and exec, with KubeletPort.
@@ -76,8 +77,18 @@ type View struct {
 // Allocatable is what the scheduler may place on the node in all: what Kubernetes's pods hold plus what it may take now
 // (all that no other framework uses or is being offered).
 func (v *View) Allocatable() Amounts {
-	free := v.Agent.Total.Minus(v.Agent.Taken).Minus(v.Ours).Minus(v.Overhead).Floor()
-	return v.Held.Plus(free).Min(v.Agent.Total).Max(Amounts{})
+	return v.Held.Plus(v.free()).Min(v.Agent.Total).Max(Amounts{})
+}
+
+func (v *View) free() Amounts {
+	return v.Agent.Total.Minus(v.Agent.Taken).Minus(v.Ours).Minus(v.Overhead).Floor()
+}
+
+// AllocatablePods is how many pods the scheduler may place on the node in all: those that run and as many as find Least
+// there, which even a pod takes that requests nothing. On a full agent such a pod is not placed and then waits in vain.
+func (v *View) AllocatablePods() int {
+	free := v.free()
+	return int(min(int64(v.MaxPods), int64(v.Pods)+min(free.CPU/Least.CPU, free.Memory/Least.Memory)))
 }
 
 // Node is the Kubernetes node of an agent. now becomes the conditions' heartbeat; transition times are kept from previous
@@ -87,8 +98,8 @@ func (v *View) Node(now time.Time, previous *corev1.Node) *corev1.Node {
 		ObjectMeta: metav1.ObjectMeta{Name: v.Name, Labels: v.labels(), Annotations: map[string]string{AgentAnnotation: v.Agent.ID}},
 		Spec:       corev1.NodeSpec{Taints: v.taints()},
 		Status: corev1.NodeStatus{
-			Capacity:        v.resources(v.Agent.Total),
-			Allocatable:     v.resources(v.Allocatable()),
+			Capacity:        withPods(v.Agent.Total, v.MaxPods),
+			Allocatable:     withPods(v.Allocatable(), v.AllocatablePods()),
 			Addresses:       v.addresses(),
 			DaemonEndpoints: corev1.NodeDaemonEndpoints{KubeletEndpoint: corev1.DaemonEndpoint{Port: v.KubeletPort}},
 			NodeInfo:        v.system(),
@@ -105,9 +116,9 @@ func (v *View) Node(now time.Time, previous *corev1.Node) *corev1.Node {
 	return node
 }
 
-func (v *View) resources(a Amounts) corev1.ResourceList {
+func withPods(a Amounts, pods int) corev1.ResourceList {
 	list := a.List()
-	list[corev1.ResourcePods] = *resource.NewQuantity(int64(v.MaxPods), resource.DecimalSI)
+	list[corev1.ResourcePods] = *resource.NewQuantity(int64(pods), resource.DecimalSI)
 	return list
 }
 

@@ -206,9 +206,12 @@ func WhyEnded(status *mesos.TaskStatus) (reason, message string) {
 
 // OutOf is reason and message of a pod that is refused for want of resources, in a kubelet's words, so that controllers
 // and people read it the same way.
-func OutOf(needs, held Amounts, node string) (reason, message string) {
+func OutOf(needs Amounts, short Shortage, node string) (reason, message string) {
+	held := short.Held
 	resource, want, have := "cpu", needs.CPU, held.CPU
 	switch {
+	case needs.FitsIn(held) && len(short.Ports) > 0:
+		return "NodePorts", fmt.Sprintf("Pod was rejected: Node %s didn't have free ports for the requested pod ports: %d is taken in Mesos", node, short.Ports)
 	case needs.CPU > held.CPU:
 	case needs.Memory > held.Memory:
 		resource, want, have = "memory", mebibytes(needs.Memory), mebibytes(held.Memory)

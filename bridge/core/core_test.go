@@ -249,3 +249,37 @@ func TestAMachineStaysKnownOverARestart(t *testing.T) {
 		t.Errorf("a machine that nobody described is known as %+v", info)
 	}
 }
+
+func TestHostPortsOfTheAgentAreTakenFromMesos(t *testing.T) {
+	b := newBench(t)
+	kind := mesos.RANGES
+	ports := func(begin, end uint64) mesos.Resource {
+		return mesos.Resource{Name: "ports", Type: &kind, Ranges: &mesos.Value_Ranges{Range: []mesos.Value_Range{{Begin: begin, End: end}}}}
+	}
+	agents := listed("S0")
+	agents.Answer.Agents[0].TotalResources = append(agents.Answer.Agents[0].TotalResources, ports(31000, 31009))
+	b.step(agents)
+	seen := pending("a", 10)
+	seen.Pod.Spec.Containers[0].Ports = []corev1.ContainerPort{{ContainerPort: 1, HostPort: 31005}, {ContainerPort: 2, HostPort: 443}}
+	b.step(seen)
+	offer := func(id string, begin, end uint64) []Effect {
+		return b.step(Offered{Offers: []mesos.Offer{{
+			ID: mesos.OfferID{Value: id}, AgentID: mesos.AgentID{Value: "S0"}, Resources: append(virtualnode.Amounts{CPU: 500, Memory: 500_000}.Resources("r"), ports(begin, end)),
+		}}})
+	}
+	if accept, early := one[Accept](offer("O", 31000, 31004)); early {
+		t.Fatalf("launched without its port: %+v", accept)
+	}
+	told, ok := one[Tell](b.after(tellAfter, Tick{}))
+	if !ok || !strings.Contains(told.Message, "31005") || strings.Contains(told.Message, "443") {
+		t.Errorf("the wait is told as %+v", told)
+	}
+	accept, ok := one[Accept](offer("P", 31005, 31009))
+	if !ok {
+		t.Fatal("not launched with its port")
+	}
+	taken := virtualnode.PortsOf(accept.Tasks[0].Resources)
+	if len(taken) != 1 || taken[0] != (mesos.Value_Range{Begin: 31005, End: 31005}) {
+		t.Errorf("the task takes ports %v", taken)
+	}
+}

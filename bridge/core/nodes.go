@@ -251,6 +251,7 @@ func (s *State) view(n *node) virtualnode.View {
 		}
 		view.Held = view.Held.Plus(virtualnode.Requests(&p.pod.Spec))
 		view.Ours = view.Ours.Plus(virtualnode.Needs(p.pod))
+		view.Pods++
 	}
 	if n.runs {
 		view.Ours = view.Ours.Plus(s.config.Executor.Resources)

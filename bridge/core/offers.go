@@ -17,8 +17,8 @@ func (s *State) decide() {
 	for _, accept := range plan.Accepts {
 		s.accept(accept)
 	}
-	for uid, held := range plan.Short {
-		s.pods[types.UID(uid)].held = held
+	for uid, short := range plan.Short {
+		s.pods[types.UID(uid)].short = short
 	}
 	s.decline(plan.Declines)
 	s.demand(plan.Wanting)
@@ -44,6 +44,7 @@ func (s *State) holding() virtualnode.Holding {
 			continue
 		}
 		w := virtualnode.Waiting{UID: string(p.uid), Agent: n.agentID, Needs: virtualnode.Needs(p.pod), Since: p.since}
+		w.Ports = virtualnode.ManagedPorts(virtualnode.HostPorts(&p.pod.Spec), n.agent.Ports)
 		if p.pod.Spec.Priority != nil {
 			w.Priority = *p.pod.Spec.Priority
 		}

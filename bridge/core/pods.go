@@ -44,7 +44,7 @@ type pod struct {
 	killAt    time.Time // when to ask again
 
 	since    time.Time // when the wait began
-	held     virtualnode.Amounts
+	short    virtualnode.Shortage
 	toldAt   time.Time
 	toldText string
 }
@@ -261,11 +261,14 @@ func (s *State) tickWaiting(p *pod) {
 	}
 	needs := virtualnode.Needs(p.pod)
 	if s.now.Sub(p.since) >= s.config.PendingTimeout && s.ready {
-		reason, message := virtualnode.OutOf(needs, p.held, p.node)
+		reason, message := virtualnode.OutOf(needs, p.short, p.node)
 		s.fail(p, reason, message)
 		return
 	}
-	text := fmt.Sprintf("waiting for Mesos to offer what the pod needs on agent %s: needs %s; offered now: %s", n.agentID, needs, p.held)
+	text := fmt.Sprintf("waiting for Mesos to offer what the pod needs on agent %s: needs %s; offered now: %s", n.agentID, needs, p.short.Held)
+	if len(p.short.Ports) > 0 {
+		text += fmt.Sprintf("; without host ports %d", p.short.Ports)
+	}
 	if !s.ready {
 		text = "waiting for the Mesos master: the bridge is not subscribed"
 	}
