@@ -92,6 +92,19 @@ func moveToLeaf(dir string) error {
 	return fmt.Errorf("cgroup %s always has new processes", dir)
 }
 
+// unifiedSettings are what the kubelet sets for every container on the unified hierarchy: the kernel kills a container out of
+// memory as a whole, and does not swap it out instead. Files that the kernel does not have are left out, so that there are
+// none on the older hierarchies.
+func unifiedSettings(dir string) map[string]string {
+	settings := map[string]string{"memory.oom.group": "1", "memory.swap.max": "0"}
+	for file := range settings {
+		if _, err := os.Stat(path.Join(dir, file)); err != nil {
+			delete(settings, file)
+		}
+	}
+	return settings
+}
+
 // podCgroup is the cgroup of one pod: it weighs and caps the pod as a whole.
 type podCgroup struct {
 	path string

@@ -120,6 +120,19 @@ func TestMoveToLeaf(t *testing.T) {
 	}
 }
 
+func TestUnifiedSettingsAreThoseThatTheKernelHas(t *testing.T) {
+	dir := t.TempDir()
+	if got := unifiedSettings(dir); len(got) > 0 {
+		t.Errorf("on the older hierarchies: %v", got)
+	}
+	if err := os.WriteFile(dir+"/memory.oom.group", []byte("0\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if got := unifiedSettings(dir); len(got) != 1 || got["memory.oom.group"] != "1" {
+		t.Errorf("without swap accounting: %v", got)
+	}
+}
+
 func TestPullPolicyAndCredentials(t *testing.T) {
 	for image, want := range map[string]corev1.PullPolicy{
 		"busybox": corev1.PullAlways, "busybox:latest": corev1.PullAlways, "busybox:1": corev1.PullIfNotPresent,

@@ -94,6 +94,9 @@ func TestVolumesAndEnvironment(t *testing.T) {
 		"cat /sys/fs/cgroup/memory/memory.limit_in_bytes 2>/dev/null || cat /sys/fs/cgroup/memory.max": strconv.Itoa(64 << 20),
 		"cat /sys/fs/cgroup/cpu/cpu.cfs_quota_us 2>/dev/null || cut -d' ' -f1 /sys/fs/cgroup/cpu.max":  "50000",
 	})
+	for file, want := range unifiedSettings(filepath.Join(unifiedRoot, r.config.Cgroup)) {
+		r.expect(pod, map[string]string{"cat /sys/fs/cgroup/" + file: want})
+	}
 	if found, _ := filepath.Glob(filepath.Join(r.config.Sandbox, "pods", "*", "data", "volumes", "disk", "of", "vol", "f")); len(found) != 1 {
 		t.Errorf("file in the emptyDir: %v", found)
 	}

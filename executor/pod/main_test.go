@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/opencontainers/cgroups"
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
@@ -135,6 +136,9 @@ func startRuntime(ctx context.Context, dir string) (stop func() error, err error
 		return nil, err
 	}
 	rt.socket, rt.cgroup = config.Endpoint(), testCgroup(dir)
+	if err := makeExecutorCgroup(filepath.Join(rt.cgroup, "executor")); err != nil {
+		return nil, err
+	}
 	spec := config.Spec()
 	logFile, err := os.Create(filepath.Join(dir, "containerd.log"))
 	if err != nil {
@@ -159,6 +163,15 @@ func startRuntime(ctx context.Context, dir string) (stop func() error, err error
 		_ = cmd.Wait() // its exit status says how it was ended
 		return err
 	}, nil
+}
+
+// makeExecutorCgroup makes the executor's cgroup as an agent does: with all controllers.
+func makeExecutorCgroup(path string) error {
+	m, err := podCgroup{path: path}.manager(&cgroups.Resources{})
+	if err != nil {
+		return err
+	}
+	return m.Apply(-1)
 }
 
 // prepareNamespaces makes this process's namespaces usable: no mount spreads out of them, and the agent has an address.

@@ -13,6 +13,7 @@ import (
 
 	"github.com/tombolo-project/tombolo/executor/pod/criconfig"
 	"github.com/tombolo-project/tombolo/executor/pod/crilog"
+	"github.com/tombolo-project/tombolo/executor/pod/lifecycle"
 	"github.com/tombolo-project/tombolo/virtualnode/podapi"
 )
 
@@ -142,6 +143,11 @@ func (s *service) logOf(request *podapi.LogsRequest) (attempt uint32, logs strin
 			return err
 		}
 		c := containerStatus(&t.status, request.Container)
+		for i := range t.status.EphemeralContainerStatuses {
+			if t.status.EphemeralContainerStatuses[i].Name == request.Container {
+				return status.Error(codes.FailedPrecondition, lifecycle.NoEphemeral)
+			}
+		}
 		if c == nil {
 			return status.Errorf(codes.NotFound, "task %s has no container %q", request.TaskID, request.Container)
 		}

@@ -137,6 +137,7 @@ func (x *Executor) newWorker(t *task, bundle *podapi.Bundle) *worker {
 		runtime: x.runtime, host: x.host,
 		facts: criconfig.Facts{
 			TaskID: t.id(), Owner: x.config.owner(), CgroupParent: cgroup, LogDir: logs, Dir: private,
+			Unified:    unifiedSettings(filepath.Join(unifiedRoot, x.config.Cgroup)),
 			ResolvConf: x.resolv,
 			Addresses:  criconfig.Addresses{HostIP: x.host.IP},
 		},

@@ -125,6 +125,9 @@ func (w *worker) handle(event any) {
 	case evEnd:
 		w.machine.End(now, e.ending)
 	case evUpdate:
+		if len(e.bundle.Pod.Spec.EphemeralContainers) > len(w.bundle.Load().Pod.Spec.EphemeralContainers) {
+			w.tell.warning(nil, e.bundle.Pod, "Failed", lifecycle.NoEphemeral)
+		}
 		w.bundle.Store(e.bundle)
 		w.machine.Update(e.bundle.Pod)
 		w.refreshVolumes()

@@ -42,6 +42,8 @@ func Container(
 	}
 	labels := podLabels(pod, facts)
 	labels[LabelContainer] = container.Name
+	resources := Resources(bundle, container)
+	resources.Unified = facts.Unified
 	return &cri.ContainerConfig{
 		Metadata:   &cri.ContainerMetadata{Name: container.Name, Attempt: attempt},
 		Image:      &cri.ImageSpec{Image: image.Ref, UserSpecifiedImage: container.Image},
@@ -56,7 +58,7 @@ func Container(
 		StdinOnce:  container.StdinOnce,
 		Tty:        container.TTY,
 		Linux: &cri.LinuxContainerConfig{
-			Resources:       Resources(bundle, container),
+			Resources:       resources,
 			SecurityContext: security,
 		},
 	}, nil

@@ -33,6 +33,8 @@ type Facts struct {
 	Owner string
 	// CgroupParent is the cgroup of the pod, as a path from the hierarchies' roots.
 	CgroupParent string
+	// Unified are settings of every container's cgroup on the unified hierarchy, by file; none on the older ones.
+	Unified map[string]string
 	// LogDir gets the containers' logs; Dir is the pod's private directory.
 	LogDir, Dir string
 	// ResolvConf is the machine's name resolution.

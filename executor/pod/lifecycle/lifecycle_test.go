@@ -419,3 +419,16 @@ func TestInterruptedStart(t *testing.T) {
 		t.Fatalf("%+v", actions)
 	}
 }
+
+func TestEphemeralContainersAreRefusedInTheStatus(t *testing.T) {
+	pod := podOf(corev1.RestartPolicyAlways, "a")
+	now := time.Unix(1_000_000, 0)
+	m := New(pod, now)
+	debugged := pod.DeepCopy()
+	debugged.Spec.EphemeralContainers = []corev1.EphemeralContainer{{EphemeralContainerCommon: corev1.EphemeralContainerCommon{Name: "debugger", Image: "i"}}}
+	m.Update(debugged)
+	status := m.Status(now, Host{})
+	if len(status.EphemeralContainerStatuses) != 1 || status.EphemeralContainerStatuses[0].State.Terminated == nil || status.EphemeralContainerStatuses[0].State.Terminated.Message != NoEphemeral {
+		t.Errorf("shown as %+v", status.EphemeralContainerStatuses)
+	}
+}

@@ -346,6 +346,7 @@ func (m *Machine) Update(pod *corev1.Pod) {
 	updated := m.pod.DeepCopy()
 	updated.ObjectMeta = pod.ObjectMeta
 	updated.Spec.ActiveDeadlineSeconds = pod.Spec.ActiveDeadlineSeconds
+	updated.Spec.EphemeralContainers = pod.Spec.EphemeralContainers
 	m.pod = updated
 }
 

@@ -44,8 +44,23 @@ func (m *Machine) Status(now time.Time, host Host) corev1.PodStatus {
 			status.ContainerStatuses = append(status.ContainerStatuses, containerStatus)
 		}
 	}
+	status.EphemeralContainerStatuses = refusedContainers(m.pod)
 	status.Conditions = m.podConditions(now, &status)
 	return status
+}
+
+// NoEphemeral says that ephemeral containers, which can be added to a running pod only, do not run here.
+const NoEphemeral = "this node does not support ephemeral containers (kubectl debug); kubectl exec, or kubectl debug with --copy-to, do work"
+
+// refusedContainers are the pod's ephemeral containers: ended before they began, so that nobody waits for them.
+func refusedContainers(pod *corev1.Pod) (statuses []corev1.ContainerStatus) {
+	for i := range pod.Spec.EphemeralContainers {
+		c := &pod.Spec.EphemeralContainers[i]
+		statuses = append(statuses, corev1.ContainerStatus{Name: c.Name, Image: c.Image, State: corev1.ContainerState{
+			Terminated: &corev1.ContainerStateTerminated{ExitCode: 128, Reason: "Unsupported", Message: NoEphemeral},
+		}})
+	}
+	return statuses
 }
 
 // addresses stay in the status when the pod has ended, as in a kubelet.
