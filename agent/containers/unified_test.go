@@ -48,3 +48,68 @@ func TestRoomForContainersOnTheUnifiedHierarchy(t *testing.T) {
 		})
 	}
 }
+
+// A container may have groups of its own below, as a pod executor makes for its pods; on
+// the unified hierarchy it leaves its own group for a leaf first. Limits still change,
+// usage counts all, a new manager finds it, and its end leaves nothing.
+const delegating = `set -e
+below() { # hierarchy, own path
+  mkdir -p "$1$2/leaf" "$1$2/pods/pod1/c0"
+  if [ -e "$1$2/cgroup.subtree_control" ]; then
+    for p in $(cat "$1$2/cgroup.procs"); do echo $p >"$1$2/leaf/cgroup.procs" || :; done
+    for d in "$1$2" "$1$2/pods" "$1$2/pods/pod1"; do echo "+cpu +memory +pids" >"$d/cgroup.subtree_control"; done
+    echo 40000000 >"$1$2/pods/pod1/memory.max"
+  fi
+  sh -c 'echo $$ >"$0/cgroup.procs"; exec sleep 1000' "$1$2/pods/pod1/c0" &
+}
+if [ -e /sys/fs/cgroup/cgroup.controllers ]
+then below /sys/fs/cgroup "$(sed -n 's/^0:://p' /proc/self/cgroup)"
+else for c in memory pids; do below /sys/fs/cgroup/$c "$(sed -n "s/^[0-9]*:$c://p" /proc/self/cgroup)"; done
+fi
+echo ready
+wait`
+
+func TestContainerWithGroupsBelow(t *testing.T) {
+	m := newManager(t, nil)
+	s := shell(t, "c1", delegating)
+	s.Resources.MemLimit = 0
+	launchDetached(t, m, s)
+	processes := func(m *Manager) uint32 {
+		u, err := m.Usage("c1")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return u.Processes
+	}
+	until(t, "the groups below", func() bool {
+		out, _ := os.ReadFile(s.Stdout)
+		return string(out) == "ready\n" && processes(m) >= 3 // the wrapper, the shell, what it started
+	})
+	next, err := New(m.cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	found, err := next.Recover(map[string]Resources{"c1": s.Resources})
+	if err != nil || len(found) != 1 {
+		t.Fatalf("found %v, %v", found, err)
+	}
+	if err := next.Update("c1", Resources{CPUs: 1, Mem: 128 << 20, MemLimit: 256 << 20}); err != nil {
+		t.Fatal(err)
+	}
+	c := next.get("c1").isolation.(*cgroup)
+	if got := c.number("memory", "memory.limit_in_bytes", "memory.max"); got != 256<<20 {
+		t.Errorf("memory limit is %d", got)
+	}
+	if n := processes(next); n < 3 {
+		t.Errorf("%d processes", n)
+	}
+	if err := next.Destroy("c1"); err != nil {
+		t.Fatal(err)
+	}
+	if x := end(t, found["c1"].Exit); !x.Destroyed {
+		t.Errorf("exit is %+v", x)
+	}
+	if left, _ := filepath.Glob("/sys/fs/cgroup/*/" + m.cfg.CgroupsRoot + "/c1/pods"); len(left) > 0 {
+		t.Errorf("left: %v", left)
+	}
+}
