@@ -25,6 +25,7 @@ import (
 	"os"
 	"path/filepath"
 	"syscall"
+	"time"
 
 	"github.com/gogo/protobuf/proto"
 	"github.com/mesos/mesos-go/api/v1/lib"
@@ -43,6 +44,9 @@ type Store struct {
 // ErrInUse is returned when another agent runs on the same directory.
 var ErrInUse = errors.New("another agent is using this work directory")
 
+// lockPatience is how long the children of a killed agent may hold its lock.
+const lockPatience = 2 * time.Second
+
 // Open prepares <work_dir>/meta.
 func Open(workDir string) (*Store, error) {
 	s := &Store{root: filepath.Join(workDir, "meta")}
@@ -53,10 +57,17 @@ func Open(workDir string) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("checkpoint directory: %w", err)
 	}
-	// Held until the process ends, however it does.
-	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
-		lock.Close()
-		return nil, fmt.Errorf("%s: %w", workDir, ErrInUse)
+	// Held until the process ends, however it does. A child that a killed agent had just
+	// forked holds it, too, until it has become another program: hence the patience.
+	for deadline := time.Now().Add(lockPatience); ; time.Sleep(10 * time.Millisecond) {
+		err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+		if err == nil {
+			break
+		}
+		if time.Now().After(deadline) {
+			lock.Close()
+			return nil, fmt.Errorf("%s: %w", workDir, ErrInUse)
+		}
 	}
 	s.lock = lock
 	err = errors.Join(os.RemoveAll(s.trash()), os.Mkdir(s.trash(), 0o700))

@@ -186,4 +186,7 @@ func TestRCV03_CrashBeforeTheFirstFile(t *testing.T) {
 	if r, err := reopen(t, s, dir).Recover(true); err != nil || len(r.Frameworks) != 1 {
 		t.Errorf("recovered %+v, %v", r, err)
 	}
+	if _, err := os.Stat(filepath.Join(dir, "meta/slaves/S0/frameworks/new")); !os.IsNotExist(err) {
+		t.Errorf("it is still there: %v", err)
+	}
 }

@@ -32,7 +32,10 @@ func (s *Store) Recover(strict bool) (core.Recovered, error) {
 		f := core.RecoveredFramework{}
 		err := readRecord(filepath.Join(s.framework(fid), "framework.info"), &f.Info)
 		if errors.Is(err, os.ErrNotExist) && !exists(filepath.Join(s.framework(fid), "executors")) {
-			continue // the agent died before the framework was written
+			if err := s.remove(s.framework(fid)); err != nil { // the agent died before it was written
+				return r, err
+			}
+			continue
 		}
 		if err == nil && f.Info.ID.GetValue() != fid {
 			err = fmt.Errorf("framework.info of %s names %q", fid, f.Info.ID.GetValue())
@@ -51,8 +54,13 @@ func (s *Store) Recover(strict bool) (core.Recovered, error) {
 			return r, err
 		}
 		r.Errors += errs
-		if len(f.Executors) > 0 {
+		switch {
+		case len(f.Executors) > 0:
 			r.Frameworks = append(r.Frameworks, f)
+		case errs == 0: // the agent died before its first run, or while it removed the last one
+			if err := s.remove(s.framework(fid)); err != nil {
+				return r, err
+			}
 		}
 	}
 	return r, nil
@@ -68,6 +76,10 @@ func (s *Store) executors(f *core.RecoveredFramework, fid string, strict bool) (
 			errs++
 		case !finished:
 			f.Executors = append(f.Executors, e)
+		default:
+			if err := s.remove(s.executor(fid, eid)); err != nil {
+				return errs, err
+			}
 		}
 	}
 	return errs, nil

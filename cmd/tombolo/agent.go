@@ -125,7 +125,7 @@ func (f *agentFlags) run(ctx context.Context, flags *pflag.FlagSet) error {
 			return fmt.Errorf("agent can't use the directory %s: %w", *dir, err)
 		}
 	}
-	listener, err := net.Listen("tcp4", net.JoinHostPort(f.ip, strconv.Itoa(f.port)))
+	listener, err := agent.Listen(ctx, net.JoinHostPort(f.ip, strconv.Itoa(f.port)))
 	if err != nil {
 		return fmt.Errorf("agent can't listen: %w (choose another --port or --ip)", err)
 	}

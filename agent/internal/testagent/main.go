@@ -36,7 +36,7 @@ func run(args []string) error {
 		return fmt.Errorf("want 7 arguments, got %d", len(args))
 	}
 	log := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug}))
-	listener, err := net.Listen("tcp4", "127.0.0.1:"+args[5])
+	listener, err := agent.Listen(context.Background(), "127.0.0.1:"+args[5])
 	if err != nil {
 		return err
 	}
