@@ -164,6 +164,9 @@ func (c *cgroup) oom() (uint64, OOM) {
 	kills := c.counter("memory", "oom_kill", "memory.oom_control", "memory.events.local")
 	peak := c.number("memory", "memory.max_usage_in_bytes", "memory.peak")
 	limit := c.number("memory", "memory.limit_in_bytes", "memory.max")
+	if kills > 0 && peak == 0 {
+		peak = limit // Linux before 5.19 keeps no peak on the unified hierarchy; to be killed it was reached
+	}
 	return kills, OOM{Limit: limit, Usage: peak}
 }
 

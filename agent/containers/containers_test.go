@@ -235,7 +235,7 @@ func TestLCH02_MemoryLimit(t *testing.T) {
 	s := shell(t, "c1", `x=a; while :; do x="$x$x"; done`)
 	_, exit := launch(t, m, s)
 	x := end(t, exit)
-	if x.OOM == nil || x.OOM.Limit != 64<<20 {
+	if x.OOM == nil || x.OOM.Limit != 64<<20 || x.OOM.Usage == 0 {
 		t.Errorf("exit is %+v, OOM %+v", x, x.OOM)
 	}
 }
