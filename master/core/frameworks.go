@@ -30,6 +30,7 @@ type framework struct {
 	suppressed   map[string]bool // roles that want no offers
 
 	tasks       map[string]*task
+	inOrder     taskList                        // the same
 	executors   map[string]map[string]*executor // by agent id, executor id
 	offers      map[string]*offer
 	on          map[string]*agent // agents on which it uses resources

@@ -26,6 +26,7 @@ type task struct {
 	// booked says that the resources are still charged to the framework; they are
 	// given back as soon as the task is known to have ended (reference row UPD-03).
 	booked bool
+	place  int // in the framework's taskList
 	// info is never changed in place, as readers hold it; see edit.
 	info *mesos.Task
 }
@@ -66,6 +67,7 @@ func (s *State) enterTask(a *agent, f *framework, info *mesos.Task) *task {
 	t.resources = s.allocated(f, info.Resources)
 	info.Resources = t.resources.Mesos()
 	f.tasks[t.key.task] = t
+	f.inOrder.add(t)
 	a.tasks[t.key] = t
 	s.touch(f, a)
 	return t
@@ -160,6 +162,7 @@ func (s *State) removeTask(t *task) {
 	s.release(t)
 	delete(t.agent.tasks, t.key)
 	delete(f.tasks, t.key.task)
+	f.inOrder.remove(t)
 	if t.state() == mesos.TASK_UNREACHABLE {
 		f.unreachable.add(t.info)
 	} else {

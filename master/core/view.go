@@ -31,10 +31,10 @@ type FrameworkView struct {
 	Connected    bool
 	Recovered    bool
 	Registered   time.Time
-	Reregistered time.Time // zero if it never came back
-	Unregistered time.Time // zero while it lives
-	Suppressed   []string  // roles
-	Tasks        []*mesos.Task
+	Reregistered time.Time     // zero if it never came back
+	Unregistered time.Time     // zero while it lives
+	Suppressed   []string      // roles
+	Tasks        []*mesos.Task // in the order in which they came
 	Unreachable  []*mesos.Task
 	Completed    []*mesos.Task
 	Executors    []ExecutorView
@@ -139,9 +139,7 @@ func (s *State) frameworkView(f *framework) *FrameworkView {
 	for _, a := range f.on {
 		v.Used = v.Used.Plus(a.used[f.id])
 	}
-	for _, t := range sortedTasks(f.tasks) {
-		v.Tasks = append(v.Tasks, t.info)
-	}
+	v.Tasks = f.inOrder.infos()
 	for _, agent := range sortedKeys(f.executors) {
 		for _, id := range sortedKeys(f.executors[agent]) {
 			v.Executors = append(v.Executors, ExecutorView{Info: f.executors[agent][id].info, AgentID: agent})
