@@ -1,11 +1,17 @@
 package datacenter
 
-import "github.com/tombolo-project/tombolo/datacenter/images"
+import (
+	"path/filepath"
+
+	"github.com/tombolo-project/tombolo/datacenter/images"
+	"github.com/tombolo-project/tombolo/datacenter/processes"
+)
 
 // Announce tells where everything is, and four commands to paste that show the kinds
 // of work on it.
 func (d *Datacenter) Announce() {
 	say := d.progress.say
+	tombolo := processes.Quote(d.config.Binary)
 	say("\nEndpoints")
 	say("  master        http://%s", d.master())
 	if d.config.has(Marathon) {
@@ -22,14 +28,15 @@ func (d *Datacenter) Announce() {
 	say("  commands      %s/<part>.cmd", d.config.Dir.Run())
 	say("\nTry")
 	if d.config.has(Kubernetes) {
-		say("  %s/kubectl --kubeconfig %s create deployment hello --image=%s --replicas=6", d.config.Tools, d.kubeconfig, images.Web)
+		say("  %s --kubeconfig %s create deployment hello --image=%s --replicas=6",
+			processes.Quote(filepath.Join(d.config.Tools, "kubectl")), processes.Quote(d.kubeconfig), images.Web)
 	}
 	if d.config.has(Marathon) {
 		say(`  curl -X POST %s/v2/apps -H 'Content-Type: application/json' -d '{"id": "/hello", "instances": 3, "cpus": 0.1, "mem": 32, "portDefinitions": [{}], "cmd": "echo $MESOS_TASK_ID > index.html; exec busybox httpd -f -p $PORT0"}'`, d.marathonURL())
 	}
 	if d.config.has(Batch) {
-		say("  %s batch run --server %s --tasks 50 --cpus 0.5 -- sh -c 'echo task $TASK_INDEX'", d.config.Binary, d.batchURL())
+		say("  %s batch run --server %s --tasks 50 --cpus 0.5 -- sh -c 'echo task $TASK_INDEX'", tombolo, d.batchURL())
 	}
 	say("  curl -s http://%s/state", d.master())
-	say("\nCtrl-C or  %s down --dir %s  stops everything.", d.config.Binary, d.config.Dir)
+	say("\nCtrl-C or  %s down --dir %s  stops everything.", tombolo, processes.Quote(string(d.config.Dir)))
 }

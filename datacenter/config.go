@@ -88,6 +88,9 @@ func (c Config) Check(ctx context.Context) error {
 			return fmt.Errorf("--agent-resources: %w", err)
 		}
 	}
+	if err := c.checkKept(); err != nil {
+		return err
+	}
 	if err := c.checkTools(); err != nil {
 		return err
 	}
@@ -95,6 +98,19 @@ func (c Config) Check(ctx context.Context) error {
 		return nil
 	}
 	_, err := kubernetes.Reach(ctx, c.Kubeconfig)
+	return err
+}
+
+// checkKept refuses what contradicts the choices that the directory was made with.
+func (c Config) checkKept() error {
+	if !c.Dir.Exists() {
+		return nil
+	}
+	kept, err := c.Dir.Load()
+	if err != nil {
+		return err
+	}
+	_, err = c.keep(kept)
 	return err
 }
 

@@ -286,6 +286,25 @@ func TestBusyPort(t *testing.T) {
 	}
 }
 
+// A detached up passes on its progress, and its error as one.
+func TestReportOfADetachedUp(t *testing.T) {
+	for report, want := range map[string]struct {
+		up          bool
+		reason, out string
+	}{
+		"  master\n@up\n":                     {true, "", "  master\n"},
+		"  master\n@failed \"no\\nport\"\n":   {false, "no\nport", "  master\n"},
+		"  master\n":                          {false, "", "  master\n"},
+		"@failed half of a quoted reason\"\n": {false, "half of a quoted reason\"", ""},
+	} {
+		var out strings.Builder
+		up, reason := relay(strings.NewReader(report), &out)
+		if up != want.up || reason != want.reason || out.String() != want.out {
+			t.Errorf("%q: %v %q %q", report, up, reason, out.String())
+		}
+	}
+}
+
 func TestChoicesAreKept(t *testing.T) {
 	dir := t.TempDir()
 	first, err := Config{Dir: state.Directory(dir), Agents: 2}.keep(state.Kept{})

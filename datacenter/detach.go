@@ -3,11 +3,13 @@ package datacenter
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
 	"os/exec"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 )
@@ -17,8 +19,9 @@ import (
 const detachedVariable = "TOMBOLO_DETACHED"
 
 const (
-	reportFD = 3
-	upMarker = "@up" // the line that ends a report when everything is up
+	reportFD     = 3
+	upMarker     = "@up"      // the line that ends a report when everything is up
+	failedMarker = "@failed " // or else, before the quoted reason
 )
 
 // Detach starts the same command line again without --detach as a process of its own
@@ -55,19 +58,37 @@ func Detach(ctx context.Context, config Config) error {
 	}
 	interrupted := context.AfterFunc(ctx, func() { _ = cmd.Process.Signal(syscall.SIGTERM) })
 	defer interrupted()
-	up := false
-	lines := bufio.NewScanner(read)
-	for lines.Scan() {
-		if lines.Text() == upMarker {
-			up = true
-			continue
-		}
-		fmt.Fprintln(config.Out, lines.Text())
-	}
+	up, reason := relay(read, config.Out)
 	if up && ctx.Err() == nil {
 		return cmd.Process.Release()
 	}
-	return fmt.Errorf("nothing was left running: %w; see %s", cmd.Wait(), log.Name())
+	ended := cmd.Wait()
+	if reason != "" {
+		return errors.New(reason)
+	}
+	return fmt.Errorf("nothing was left running: %w; see %s", ended, log.Name())
+}
+
+// relay shows a report until it ends, and tells whether everything is up, or else the
+// reason why not if it was said.
+func relay(report io.Reader, out io.Writer) (up bool, reason string) {
+	lines := bufio.NewScanner(report)
+	for lines.Scan() {
+		line := lines.Text()
+		quoted, failed := strings.CutPrefix(line, failedMarker)
+		switch {
+		case line == upMarker:
+			up = true
+		case failed:
+			var err error
+			if reason, err = strconv.Unquote(quoted); err != nil {
+				reason = quoted
+			}
+		default:
+			fmt.Fprintln(out, line)
+		}
+	}
+	return up, reason
 }
 
 // Attach returns where progress goes, and a function that ends the report: with the
@@ -81,7 +102,7 @@ func Attach(out io.Writer) (io.Writer, func(error)) {
 	report := os.NewFile(reportFD, "report")
 	end := func(err error) {
 		if err != nil {
-			fmt.Fprintln(report, "tombolo:", err)
+			fmt.Fprintln(report, failedMarker+strconv.Quote(err.Error()))
 		} else {
 			fmt.Fprintln(report, upMarker)
 		}

@@ -127,7 +127,10 @@ func (d *Datacenter) startMesos(ctx context.Context) error {
 		return err
 	}
 	return d.progress.step("agents", func(detail *string) error {
-		*detail = fmt.Sprintf("%s to %s", d.plan.Agents[0].Address, d.plan.Agents[len(d.plan.Agents)-1].Address)
+		*detail = d.plan.Agents[0].Address.String()
+		if n := len(d.plan.Agents); n > 1 {
+			*detail += " to " + d.plan.Agents[n-1].Address.String()
+		}
 		group, starting := errgroup.WithContext(ctx)
 		for _, a := range d.plan.Agents {
 			group.Go(func() error {

@@ -30,3 +30,11 @@ func (p *progress) say(format string, args ...any) {
 	defer p.mutex.Unlock()
 	fmt.Fprintf(p.out, format+"\n", args...)
 }
+
+// plural is what a noun ends with after a number.
+func plural(n int) string {
+	if n == 1 {
+		return ""
+	}
+	return "s"
+}

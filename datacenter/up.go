@@ -47,7 +47,7 @@ func Up(ctx context.Context, config Config) (*Datacenter, error) {
 	lock, err := config.Dir.Lock()
 	if err != nil {
 		if errors.Is(err, state.ErrRunning) {
-			return nil, fmt.Errorf("%w: stop it with tombolo down --dir %s", err, config.Dir)
+			return nil, fmt.Errorf("%w: stop it with tombolo down --dir %s", err, processes.Quote(string(config.Dir)))
 		}
 		return nil, err
 	}
@@ -67,7 +67,7 @@ func (d *Datacenter) start(ctx context.Context) error {
 	if err := d.settle(); err != nil {
 		return err
 	}
-	d.progress.say("datacenter in %s: %d agents of %s", d.config.Dir, d.kept.Agents, d.kept.AgentResources)
+	d.progress.say("datacenter in %s: %d agent%s of %s", d.config.Dir, d.kept.Agents, plural(d.kept.Agents), d.kept.AgentResources)
 	if note := overcommitment(d.kept); note != "" {
 		d.progress.say("  %s", note)
 	}

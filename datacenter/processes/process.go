@@ -54,13 +54,13 @@ func (s Spec) Command() string {
 	words = append(words, s.Path)
 	words = append(words, s.Args...)
 	for i, w := range words {
-		words[i] = quote(w)
+		words[i] = Quote(w)
 	}
 	return strings.Join(words, " ")
 }
 
-// quote protects a word from the shell.
-func quote(word string) string {
+// Quote protects a word from the shell.
+func Quote(word string) string {
 	plain := word != "" && strings.IndexFunc(word, func(r rune) bool {
 		return !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("-_./:=,@+%", r))
 	}) < 0
