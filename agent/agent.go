@@ -16,6 +16,7 @@ import (
 	"github.com/tombolo-project/tombolo/agent/checkpoint"
 	"github.com/tombolo-project/tombolo/agent/containers"
 	"github.com/tombolo-project/tombolo/agent/core"
+	"github.com/tombolo-project/tombolo/agent/sandbox"
 	"github.com/tombolo-project/tombolo/mesos/libprocess"
 	"github.com/tombolo-project/tombolo/mesos/messages"
 	"github.com/tombolo-project/tombolo/offers"
@@ -29,7 +30,15 @@ type Config struct {
 	Containers containers.Config
 	Strict     bool // --strict: refuse to start on unreadable checkpoints
 	Cleanup    bool // --recover=cleanup: end the executors of the last run and exit
+	GC         GC
 	Log        *slog.Logger
+}
+
+// GC says when sandboxes of ended runs are removed; a zero Interval is never.
+type GC struct {
+	Delay    time.Duration // --gc_delay
+	Headroom float64       // --gc_disk_headroom
+	Interval time.Duration // --disk_watch_interval
 }
 
 // Agent is a running agent. Make it with New, serve Handler, call Run.
@@ -132,7 +141,30 @@ func (a *Agent) Run(ctx context.Context) error {
 	if err := a.step(state, core.MasterDetected{PID: a.cfg.Master.String()}); err != nil {
 		return err
 	}
+	if a.cfg.GC.Interval > 0 {
+		collector := sandbox.Collector{WorkDir: a.cfg.Core.WorkDir, Delay: a.cfg.GC.Delay, Headroom: a.cfg.GC.Headroom,
+			Interval: a.cfg.GC.Interval, Live: a.sandboxes, Log: a.log}
+		collecting, stop := context.WithCancel(ctx)
+		defer stop()
+		go collector.Run(collecting)
+	}
 	return a.own(ctx, state)
+}
+
+// sandboxes are those in use; nil before the agent knows what it runs. One that is
+// being made is missing for a moment, but far too young to be collected.
+func (a *Agent) sandboxes() map[string]bool {
+	v := a.View()
+	if v.Recovering {
+		return nil
+	}
+	all := map[string]bool{}
+	for _, f := range v.Frameworks {
+		for _, e := range f.Executors {
+			all[e.Directory] = true
+		}
+	}
+	return all
 }
 
 // own is the owner's loop.

@@ -23,10 +23,7 @@ const Mode = 0o750
 // Create makes the sandbox and the "latest" link beside it, and gives it to the
 // user; nil leaves it to the agent's own. The error is one sentence for the scheduler.
 func Create(dir string, owner *containers.User) error {
-	if err := os.MkdirAll(filepath.Dir(dir), 0o755); err != nil {
-		return fmt.Errorf("Failed to create executor directory '%s': %w", dir, err)
-	}
-	if err := os.Mkdir(dir, Mode); err != nil {
+	if err := makeDirectory(dir); err != nil {
 		return fmt.Errorf("Failed to create executor directory '%s': %w", dir, err)
 	}
 	if err := os.Chmod(dir, Mode); err != nil { // whatever the umask
@@ -44,6 +41,20 @@ func Create(dir string, owner *containers.User) error {
 		return fmt.Errorf("link to the latest run: %w", err)
 	}
 	return os.Rename(tmp, latest)
+}
+
+// makeDirectory makes dir, which must be new. The collector may remove an empty parent
+// just before.
+func makeDirectory(dir string) error {
+	for attempt := 0; ; attempt++ {
+		err := os.MkdirAll(filepath.Dir(dir), 0o755)
+		if err == nil {
+			err = os.Mkdir(dir, Mode)
+		}
+		if !errors.Is(err, os.ErrNotExist) || attempt == 3 {
+			return err
+		}
+	}
 }
 
 // Lookup resolves a user by name, with the groups it is in. Numbers are refused as

@@ -47,6 +47,8 @@ type agentFlags struct {
 	recover                                          string
 	strict, switchUser                               bool
 	maxCompleted                                     int
+	gcDelay, diskWatch                               duration.Flag
+	gcHeadroom                                       float64
 
 	registerTimeout, reregisterTimeout, shutdownGrace, backoff, recoveryTimeout, destroyTimeout duration.Flag
 }
@@ -56,6 +58,7 @@ func agentCommand() *cobra.Command {
 	f := &agentFlags{
 		registerTimeout: duration.Flag(time.Minute), reregisterTimeout: duration.Flag(2 * time.Second), shutdownGrace: duration.Flag(5 * time.Second),
 		backoff: duration.Flag(time.Second), recoveryTimeout: duration.Flag(15 * time.Minute), destroyTimeout: duration.Flag(time.Minute),
+		gcDelay: duration.Flag(7 * 24 * time.Hour), diskWatch: duration.Flag(time.Minute),
 	}
 	cmd := &cobra.Command{
 		Use:   "agent",
@@ -103,6 +106,9 @@ func (f *agentFlags) register(flags *pflag.FlagSet) {
 	flags.StringVar(&f.recover, "recover", "reconnect", "what to do with executors of the last run: reconnect or cleanup")
 	flags.BoolVar(&f.strict, "strict", true, "refuse to start when a checkpoint can't be read")
 	flags.BoolVar(&f.switchUser, "switch_user", true, "run tasks as their user")
+	flags.Var(&f.gcDelay, "gc_delay", "how long sandboxes of ended executors stay on an empty disk")
+	flags.Float64Var(&f.gcHeadroom, "gc_disk_headroom", 0.1, "share of the disk to keep free: sandboxes stay gc_delay * max(0, 1 - headroom - used)")
+	flags.Var(&f.diskWatch, "disk_watch_interval", "how often to look for sandboxes to remove")
 	flags.IntVar(&f.maxCompleted, "max_completed_executors_per_framework", 150, "ended executors remembered per framework")
 }
 
@@ -229,7 +235,14 @@ func (f *agentFlags) config(ctx context.Context, self, master libprocess.UPID, f
 	if f.recover != "reconnect" && f.recover != "cleanup" {
 		return agent.Config{}, fmt.Errorf("--recover %q is neither reconnect nor cleanup", f.recover)
 	}
+	if f.gcHeadroom < 0 || f.gcHeadroom > 1 {
+		return agent.Config{}, fmt.Errorf("--gc_disk_headroom %v is not between 0 and 1", f.gcHeadroom)
+	}
+	if f.diskWatch <= 0 {
+		return agent.Config{}, errors.New("--disk_watch_interval must be longer than nothing, such as 1mins")
+	}
 	cfg := agent.Config{
+		GC:   agent.GC{Delay: time.Duration(f.gcDelay), Headroom: f.gcHeadroom, Interval: time.Duration(f.diskWatch)},
 		Self: self, Master: master, Strict: f.strict, Cleanup: f.recover == "cleanup", Log: log,
 		Containers: containers.Config{
 			Wrapper: executor, RuntimeDir: f.runtimeDir, CgroupsRoot: f.cgroupsRoot, EnableCFS: f.cgroupsCFS, PidsMax: f.pidsMax,
