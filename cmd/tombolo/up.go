@@ -25,7 +25,7 @@ func upCommand() *cobra.Command {
 		Long: `Starts a master, agents that are as separate as hosts (a network namespace and a
 containerd each), a Kubernetes control plane, the bridge and the frameworks, and keeps
 them running until Ctrl-C or tombolo down. A second up on the same directory finds the
-pods, apps and jobs that it had.`,
+Deployments, apps and jobs that it had, and starts their pods, instances and tasks anew.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			absolute, err := stateDirectory(dir)
