@@ -22,9 +22,18 @@ type executors struct {
 	calls   map[uint64]chan core.Answer
 }
 
-// stream is a bounded queue of events to one executor.
+// stream is a bounded queue of events to one executor. Its fields are guarded by executors.mu.
 type stream struct {
-	events chan *executor.Event
+	waiting []*executor.Event
+	closed  bool          // nothing is added any more; the reader is told after what waits
+	wake    chan struct{} // has room for one: something changed
+}
+
+func (st *stream) signal() {
+	select {
+	case st.wake <- struct{}{}:
+	default:
+	}
 }
 
 // streamSize is how many events an executor may be behind before it is hung up on;
@@ -42,7 +51,7 @@ func (a *Agent) Subscribe(framework, id string, s *executor.Call_Subscribe) (eve
 	x.mu.Lock()
 	x.last++
 	conn := x.last
-	st := &stream{events: make(chan *executor.Event, streamSize)}
+	st := &stream{wake: make(chan struct{}, 1)}
 	x.streams[conn] = st
 	x.mu.Unlock()
 
@@ -54,7 +63,10 @@ func (a *Agent) Subscribe(framework, id string, s *executor.Call_Subscribe) (eve
 		}
 	}
 	x.post(e)
-	return st.events, func() {
+	out, gone := make(chan *executor.Event), make(chan struct{})
+	go x.pump(st, out, gone)
+	return out, func() {
+		close(gone)
 		x.hangup(conn)
 		x.post(core.ExecutorDisconnected{Conn: conn})
 	}
@@ -133,11 +145,39 @@ func (x *executors) tell(conn uint64, e *executor.Event) {
 	if st == nil {
 		return
 	}
-	select {
-	case st.events <- e:
-	default:
+	if len(st.waiting) < streamSize {
+		st.waiting = append(st.waiting, e)
+	} else {
 		delete(x.streams, conn)
-		close(st.events)
+		st.closed = true
+	}
+	st.signal()
+}
+
+// pump hands a stream's events to its reader. A channel that holds streamSize of them
+// would cost every executor 128 KiB.
+func (x *executors) pump(st *stream, out chan<- *executor.Event, gone <-chan struct{}) {
+	defer close(out)
+	for {
+		x.mu.Lock()
+		batch, closed := st.waiting, st.closed
+		st.waiting = nil
+		x.mu.Unlock()
+		for _, e := range batch {
+			select {
+			case out <- e:
+			case <-gone:
+				return
+			}
+		}
+		if closed {
+			return
+		}
+		select {
+		case <-st.wake:
+		case <-gone:
+			return
+		}
 	}
 }
 
@@ -146,7 +186,8 @@ func (x *executors) hangup(conn uint64) {
 	defer x.mu.Unlock()
 	if st := x.streams[conn]; st != nil {
 		delete(x.streams, conn)
-		close(st.events)
+		st.closed = true
+		st.signal()
 	}
 }
 
