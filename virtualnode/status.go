@@ -80,7 +80,16 @@ func WithForeign(have, next []corev1.PodCondition) []corev1.PodCondition {
 }
 
 func mergeConditions(have, reported []corev1.PodCondition) []corev1.PodCondition {
-	merged := append([]corev1.PodCondition(nil), have...)
+	told := map[corev1.PodConditionType]bool{}
+	for _, c := range reported {
+		told[c.Type] = true
+	}
+	var merged []corev1.PodCondition
+	for _, c := range have {
+		if told[c.Type] || !own[c.Type] { // what a node said once and says no longer is over
+			merged = append(merged, c)
+		}
+	}
 	for _, c := range reported {
 		if own[c.Type] {
 			merged = SetCondition(merged, c)

@@ -41,9 +41,6 @@ func Attempt(pod *corev1.Pod) int {
 	return attempt
 }
 
-// Needs is what a pod's task takes from an offer: its requests, or the least that any task takes.
-func Needs(pod *corev1.Pod) Amounts { return Requests(&pod.Spec).Max(Least) }
-
 // Grace is how long a pod may take to end.
 func Grace(pod *corev1.Pod) time.Duration {
 	seconds := pod.Spec.TerminationGracePeriodSeconds

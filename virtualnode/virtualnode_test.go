@@ -376,3 +376,13 @@ func TestReferencesNameEverythingOnce(t *testing.T) {
 		t.Errorf("names %+v", names)
 	}
 }
+
+func TestWhatANodeSaysNoLongerIsOver(t *testing.T) {
+	pod := &corev1.Pod{Status: corev1.PodStatus{Conditions: []corev1.PodCondition{
+		{Type: corev1.PodScheduled, Status: corev1.ConditionTrue}, {Type: corev1.PodResizePending, Status: corev1.ConditionTrue}, {Type: corev1.PodReady, Status: corev1.ConditionFalse},
+	}}}
+	merged := Merge(pod, &corev1.PodStatus{Conditions: []corev1.PodCondition{{Type: corev1.PodReady, Status: corev1.ConditionTrue}}}, "")
+	if len(merged.Conditions) != 2 || merged.Conditions[0].Type != corev1.PodScheduled || merged.Conditions[1].Status != corev1.ConditionTrue {
+		t.Errorf("conditions are %+v", merged.Conditions)
+	}
+}

@@ -207,7 +207,7 @@ func (s *State) ours(agentID string) virtualnode.Amounts {
 	}
 	for _, p := range n.pods {
 		if p.stage == launched && p.agent == agentID && p.pod != nil {
-			sum = sum.Plus(virtualnode.Needs(p.pod))
+			sum = sum.Plus(p.needs())
 		}
 	}
 	if n.runs {
@@ -249,8 +249,8 @@ func (s *State) view(n *node) virtualnode.View {
 		if p.stage != launched || p.pod == nil {
 			continue
 		}
-		view.Held = view.Held.Plus(virtualnode.Requests(&p.pod.Spec))
-		view.Ours = view.Ours.Plus(virtualnode.Needs(p.pod))
+		view.Held = view.Held.Plus(p.requests)
+		view.Ours = view.Ours.Plus(p.needs())
 		view.Pods++
 	}
 	if n.runs {

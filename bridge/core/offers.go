@@ -43,7 +43,7 @@ func (s *State) holding() virtualnode.Holding {
 		if p.stage != waiting || p.keeping || n == nil || !n.usable() {
 			continue
 		}
-		w := virtualnode.Waiting{UID: string(p.uid), Agent: n.agentID, Needs: virtualnode.Needs(p.pod), Since: p.since}
+		w := virtualnode.Waiting{UID: string(p.uid), Agent: n.agentID, Needs: p.needs(), Since: p.since}
 		w.Ports = virtualnode.ManagedPorts(virtualnode.HostPorts(&p.pod.Spec), n.agent.Ports)
 		if p.pod.Spec.Priority != nil {
 			w.Priority = *p.pod.Spec.Priority

@@ -28,9 +28,11 @@ type pod struct {
 	pod     *corev1.Pod // nil when the object is gone but the task is not
 	node    string
 	refused string
-	stage   stage
-	attempt int
-	keeping bool // the attempt is being written; not to be launched yet
+	// requests is what the pod requests, at the launch if it is launched.
+	requests virtualnode.Amounts
+	stage    stage
+	attempt  int
+	keeping  bool // the attempt is being written; not to be launched yet
 
 	agent string          // id of the agent that the task was sent to
 	state mesos.TaskState // last known
@@ -50,6 +52,9 @@ type pod struct {
 }
 
 func (p *pod) taskID() string { return virtualnode.TaskID(string(p.uid), p.attempt) }
+
+// needs is what the pod's task takes.
+func (p *pod) needs() virtualnode.Amounts { return p.requests.Max(virtualnode.Least) }
 
 func (p *pod) deleting() bool { return p.pod == nil || p.pod.DeletionTimestamp != nil }
 
@@ -105,6 +110,9 @@ func (s *State) podSeen(e PodSeen) {
 // bind takes in a pod's object; drop forgets the pod.
 func (s *State) bind(p *pod, e PodSeen) {
 	p.pod, p.node, p.refused = e.Pod, e.Pod.Spec.NodeName, e.Refused
+	if p.stage != launched { // a task keeps what it was given
+		p.requests = virtualnode.Requests(&e.Pod.Spec)
+	}
 	if n := s.nodes[p.node]; n != nil {
 		n.pods[p.uid] = p
 	}
@@ -259,7 +267,7 @@ func (s *State) tickWaiting(p *pod) {
 	if n.health != virtualnode.Healthy {
 		return // Kubernetes deals with the pods of a node that is not ready
 	}
-	needs := virtualnode.Needs(p.pod)
+	needs := p.needs()
 	if s.now.Sub(p.since) >= s.config.PendingTimeout && s.ready {
 		reason, message := virtualnode.OutOf(needs, p.short, p.node)
 		s.fail(p, reason, message)

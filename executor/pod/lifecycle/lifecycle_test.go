@@ -7,6 +7,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
 )
 
 var host = Host{IP: "192.0.2.1", RuntimeName: "containerd"}
@@ -430,5 +431,27 @@ func TestEphemeralContainersAreRefusedInTheStatus(t *testing.T) {
 	status := m.Status(now, Host{})
 	if len(status.EphemeralContainerStatuses) != 1 || status.EphemeralContainerStatuses[0].State.Terminated == nil || status.EphemeralContainerStatuses[0].State.Terminated.Message != NoEphemeral {
 		t.Errorf("shown as %+v", status.EphemeralContainerStatuses)
+	}
+}
+
+func TestAResizeIsInfeasible(t *testing.T) {
+	pod := podOf(corev1.RestartPolicyAlways, "a")
+	now := time.Unix(1_000_000, 0)
+	m := New(pod, now)
+	pending := func() bool {
+		for _, c := range m.Status(now, Host{}).Conditions {
+			if c.Type == corev1.PodResizePending {
+				return c.Status == corev1.ConditionTrue && c.Reason == corev1.PodReasonInfeasible
+			}
+		}
+		return false
+	}
+	larger := pod.DeepCopy()
+	larger.Spec.Containers[0].Resources.Requests = corev1.ResourceList{corev1.ResourceCPU: resource.MustParse("3")}
+	if m.Update(larger); !pending() {
+		t.Error("a resize is passed over in silence")
+	}
+	if m.Update(pod); pending() {
+		t.Error("a resize that was taken back is still pending")
 	}
 }

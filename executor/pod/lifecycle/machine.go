@@ -4,6 +4,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
 )
 
 // State is where an instance of a container is.
@@ -146,6 +147,7 @@ type Machine struct {
 
 	ending     *Ending
 	conditions map[corev1.PodConditionType]corev1.PodCondition
+	resize     bool // other resources are wanted than the containers have
 }
 
 // New is the machine of a pod that was accepted at now.
@@ -347,7 +349,20 @@ func (m *Machine) Update(pod *corev1.Pod) {
 	updated.ObjectMeta = pod.ObjectMeta
 	updated.Spec.ActiveDeadlineSeconds = pod.Spec.ActiveDeadlineSeconds
 	updated.Spec.EphemeralContainers = pod.Spec.EphemeralContainers
+	m.resize = m.resized(pod)
 	m.pod = updated
+}
+
+// resized says whether a pod's present form wants other resources for its containers than they were started with.
+func (m *Machine) resized(pod *corev1.Pod) bool {
+	for _, list := range [][]corev1.Container{pod.Spec.InitContainers, pod.Spec.Containers} {
+		for i := range list {
+			if c := m.byName[list[i].Name]; c != nil && !equality.Semantic.DeepEqual(c.spec.Resources, list[i].Resources) {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // Pod is the pod that the machine runs.

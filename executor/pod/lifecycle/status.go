@@ -132,6 +132,9 @@ func (m *Machine) containerStatus(c *container, now time.Time, host Host) corev1
 	if c.init && !c.sidecar {
 		status.Ready = c.current != nil && c.current.State == Exited && c.current.ExitCode == 0
 	}
+	if c.current != nil { // what it was started with; see Update
+		status.Resources, status.AllocatedResources = c.spec.Resources.DeepCopy(), c.spec.Resources.Requests.DeepCopy()
+	}
 	if c.last != nil {
 		status.LastTerminationState = terminated(c.last, host)
 	}
@@ -238,6 +241,11 @@ func (m *Machine) podConditions(now time.Time, status *corev1.PodStatus) []corev
 	ready := m.readyCondition(status)
 	conditions = append(conditions, ready(corev1.PodReady), ready(corev1.ContainersReady),
 		corev1.PodCondition{Type: corev1.PodScheduled, Status: corev1.ConditionTrue})
+	if m.resize { // in a kubelet's words
+		conditions = append(conditions, corev1.PodCondition{
+			Type: corev1.PodResizePending, Status: corev1.ConditionTrue, Reason: corev1.PodReasonInfeasible, Message: "In-place resize is not supported on this node",
+		})
+	}
 	for i := range conditions {
 		c := &conditions[i]
 		c.ObservedGeneration = m.pod.Generation
