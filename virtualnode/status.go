@@ -2,6 +2,7 @@ package virtualnode
 
 import (
 	"fmt"
+	"slices"
 
 	mesos "github.com/mesos/mesos-go/api/v1/lib"
 	corev1 "k8s.io/api/core/v1"
@@ -72,7 +73,7 @@ func WithForeign(have, next []corev1.PodCondition) []corev1.PodCondition {
 		}
 	}
 	for _, c := range next {
-		if own[c.Type] || c.Type == OfferCondition {
+		if own[c.Type] || c.Type == OfferCondition || boundByHand(c, have) {
 			merged = append(merged, c)
 		}
 	}
@@ -91,11 +92,16 @@ func mergeConditions(have, reported []corev1.PodCondition) []corev1.PodCondition
 		}
 	}
 	for _, c := range reported {
-		if own[c.Type] {
+		if own[c.Type] || boundByHand(c, have) {
 			merged = SetCondition(merged, c)
 		}
 	}
 	return merged
+}
+
+// boundByHand says whether a condition is the PodScheduled of a pod that no scheduler has bound: it is the node's to write.
+func boundByHand(c corev1.PodCondition, have []corev1.PodCondition) bool {
+	return c.Type == corev1.PodScheduled && !slices.ContainsFunc(have, func(h corev1.PodCondition) bool { return h.Type == corev1.PodScheduled })
 }
 
 // SetCondition replaces or adds a condition; its transition time is kept if the status is the same as before.

@@ -386,3 +386,17 @@ func TestWhatANodeSaysNoLongerIsOver(t *testing.T) {
 		t.Errorf("conditions are %+v", merged.Conditions)
 	}
 }
+
+func TestAPodBoundByHandIsScheduled(t *testing.T) {
+	reported := &corev1.PodStatus{Conditions: []corev1.PodCondition{{Type: corev1.PodScheduled, Status: corev1.ConditionTrue, Reason: "node"}}}
+	pod := &corev1.Pod{}
+	next := Merge(pod, reported, "").Conditions
+	if len(next) != 1 || len(WithForeign(nil, next)) != 1 {
+		t.Errorf("without a scheduler the conditions are %+v", next)
+	}
+	pod.Status.Conditions = []corev1.PodCondition{{Type: corev1.PodScheduled, Status: corev1.ConditionTrue}}
+	next = Merge(pod, reported, "").Conditions
+	if written := WithForeign(pod.Status.Conditions, next); len(written) != 1 || written[0].Reason != "" {
+		t.Errorf("the scheduler's word became %+v", written)
+	}
+}
