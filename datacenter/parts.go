@@ -66,6 +66,7 @@ func (d *Datacenter) agentSpec(a network.Agent) (processes.Spec, error) {
 		"--work_dir=" + d.config.Dir.Path("agents", a.Name, "work"),
 		"--runtime_dir=" + filepath.Join(runtimeDir(d.plan.Number), fmt.Sprint(a.Index), "mesos"),
 		"--launcher_dir=" + d.config.launcherDir(),
+		"--isolation=cgroups/cpu,cgroups/mem,cgroups/pids", // without them nothing would hold a task to what it asked for
 		"--cgroups_root=" + filepath.Join(treeName(d.plan.Number), a.Name),
 		"--resources=" + d.kept.AgentResources,
 		"--executor_reregistration_timeout=15secs", // as much as Mesos allows: a loaded machine must not lose pods when an agent restarts

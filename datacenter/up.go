@@ -141,6 +141,10 @@ func (d *Datacenter) startNetwork(detail *string) error {
 	return d.forward()
 }
 
+// controlPlaneLimit is how long Kubernetes may take to be ready: ten seconds on an
+// idle machine, minutes on one that is emulated or overloaded.
+const controlPlaneLimit = 5 * time.Minute
+
 const forwarding = "/proc/sys/net/ipv4/ip_forward"
 
 // forward has the machine forward the agents' packets to the outside, and keeps what
@@ -222,7 +226,7 @@ func (d *Datacenter) startControlPlane(ctx context.Context) error {
 			}
 		}
 		d.kubeletCA = d.control.KubeletCA()
-		if err := d.control.AwaitReady(ctx, 2*time.Minute); err != nil {
+		if err := d.control.AwaitReady(ctx, controlPlaneLimit); err != nil {
 			return err
 		}
 		return d.control.GrantRights(ctx)
