@@ -129,7 +129,7 @@ func (s *Session) call(call *scheduler.Call) {
 	select {
 	case st.calls <- call:
 	default:
-		st.cancel(fmt.Errorf("%d calls wait for a master that does not take them", maxCalls))
+		st.cancel(fmt.Errorf("%d calls wait for a master that does not take them", s.room))
 	}
 }
 

@@ -45,6 +45,7 @@ func (s *Session) dispatch(ctx context.Context, events *client.Stream, st *strea
 			if err := s.handle(event, reconciler); err != nil {
 				return subscribed, err
 			}
+			st.rest(ctx)
 			heartbeat.Reset(silence)
 		}
 	}

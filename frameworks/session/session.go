@@ -87,6 +87,7 @@ type Session struct {
 	codec   codec.Codec
 	http    *http.Client
 	log     *slog.Logger
+	room    int // for calls that wait to be sent
 
 	mu     sync.Mutex // Protects fields below.
 	id     *mesos.FrameworkID
@@ -99,6 +100,7 @@ type stream struct {
 	id     string
 	url    string
 	calls  chan *scheduler.Call
+	taken  chan struct{} // has room for one: a call was taken out of calls
 	cancel context.CancelCauseFunc
 }
 
@@ -112,7 +114,7 @@ var ErrLater = errors.New("the framework acknowledges the update later")
 
 // New checks config and returns a Session that does nothing before Run.
 func New(config Config) (*Session, error) {
-	s := &Session{config: config, codec: config.Codec, http: config.HTTP, log: config.Log, kills: map[string]*scheduler.Call_Kill{}}
+	s := &Session{config: config, codec: config.Codec, http: config.HTTP, log: config.Log, room: maxCalls, kills: map[string]*scheduler.Call_Kill{}}
 	for _, master := range strings.Split(config.Master, ",") {
 		master = strings.TrimSpace(master)
 		host, port, err := net.SplitHostPort(master)
@@ -189,7 +191,7 @@ func (s *Session) serve(ctx context.Context, master string) (subscribed bool, er
 	}
 	defer events.Close()
 
-	st := &stream{id: events.StreamID(), url: url, calls: make(chan *scheduler.Call, maxCalls), cancel: cancel}
+	st := &stream{id: events.StreamID(), url: url, calls: make(chan *scheduler.Call, s.room), taken: make(chan struct{}, 1), cancel: cancel}
 	sender := make(chan struct{})
 	go func() {
 		defer close(sender)
@@ -223,6 +225,10 @@ func (s *Session) send(ctx context.Context, st *stream) {
 		case <-ctx.Done():
 			return
 		case call := <-st.calls:
+			select {
+			case st.taken <- struct{}{}:
+			default:
+			}
 			callCtx, cancel := context.WithTimeout(ctx, callTimeout)
 			err := client.Call(callCtx, s.http, st.url, s.codec, call, client.WithStreamID(st.id))
 			cancel()
@@ -230,6 +236,18 @@ func (s *Session) send(ctx context.Context, st *stream) {
 				st.cancel(fmt.Errorf("%s: %w", call.GetType(), err))
 				return
 			}
+		}
+	}
+}
+
+// rest waits while half of the room for calls is taken, so that events which bring more
+// calls (each update an acknowledgement) stay with the master until these are sent.
+func (st *stream) rest(ctx context.Context) {
+	for 2*len(st.calls) > cap(st.calls) {
+		select {
+		case <-ctx.Done():
+			return
+		case <-st.taken:
 		}
 	}
 }

@@ -283,3 +283,57 @@ func TestConfigIsChecked(t *testing.T) {
 		}
 	}
 }
+
+// eager takes every update in at once.
+type eager struct {
+	recorder
+	taken int
+}
+
+func (e *eager) Update(mesos.TaskStatus) error { e.taken++; return nil }
+
+func TestManyUpdatesAtOnceDoNotEndTheSubscription(t *testing.T) {
+	m := newFakeMaster(t)
+	m.calls = make(chan *scheduler.Call) // a call is answered once the test has seen it
+	h := &eager{recorder: recorder{events: make(chan string, 100)}}
+	s, err := New(Config{Master: strings.TrimPrefix(m.URL, "http://"), Framework: mesos.FrameworkInfo{User: "root", Name: "test"}, Handler: h, Log: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.session, s.room = s, 64
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- s.Run(ctx) }()
+	t.Cleanup(func() { // so that a failure ends the fake master, too
+		cancel()
+		go func() {
+			for range m.calls {
+			}
+		}()
+	})
+	m.await(t, scheduler.Call_SUBSCRIBE)
+	h.await(t, "subscribed F1")
+	const updates = 1000
+	go func() {
+		for i := range updates {
+			m.send(update(fmt.Sprint(i), mesos.TASK_RUNNING))
+		}
+	}()
+	time.Sleep(200 * time.Millisecond) // lets updates pile up; the test is right without it, too
+	for i := range updates {
+		if got := m.await(t, scheduler.Call_ACKNOWLEDGE).GetAcknowledge().TaskID.Value; got != fmt.Sprint(i) {
+			t.Fatalf("%s was acknowledged, want %d", got, i)
+		}
+	}
+	cancel()
+	for running := true; running; {
+		select {
+		case <-m.calls:
+		case <-done:
+			running = false
+		}
+	}
+	if len(h.events) != 0 {
+		t.Errorf("got %q", <-h.events)
+	}
+}
