@@ -19,7 +19,9 @@ type Agent struct {
 	Region     string // fault domain, empty if none
 	Zone       string
 	Version    string
-	// Total is all that the agent has; Taken is what other frameworks use or are being offered.
+	// Total is all that the agent has; Taken is what other frameworks use. What they are being offered
+	// does not count: most of it comes back within a second, and a node that shrinks with each offer would have the
+	// scheduler refuse pods that fit. A pod that is placed and then finds its room taken waits, visibly and bounded.
 	Total Amounts
 	Taken Amounts
 	// Ports are the ports that are resources of the agent.
@@ -32,9 +34,9 @@ type Agent struct {
 	Limits bool
 }
 
-// AgentFrom reads one agent of GET_AGENTS. ours is what this framework uses and holds there at the moment of the
-// answer; the rest of what is allocated or offered belongs to others.
-func AgentFrom(from *master.Response_GetAgents_Agent, ours Amounts) Agent {
+// AgentFrom reads one agent of GET_AGENTS. uses is what this framework uses there at the moment of the answer;
+// the rest of what is allocated belongs to others.
+func AgentFrom(from *master.Response_GetAgents_Agent, uses Amounts) Agent {
 	info := &from.AgentInfo
 	agent := Agent{
 		ID:         info.GetID().GetValue(),
@@ -52,7 +54,7 @@ func AgentFrom(from *master.Response_GetAgents_Agent, ours Amounts) Agent {
 	if from.TotalResources == nil {
 		agent.Total, agent.Ports = Of(info.Resources), PortsOf(info.Resources)
 	}
-	agent.Taken = Of(from.AllocatedResources).Plus(Of(from.OfferedResources)).Minus(ours).Floor()
+	agent.Taken = Of(from.AllocatedResources).Minus(uses).Floor()
 	for _, c := range from.Capabilities {
 		agent.Limits = agent.Limits || c.Type == mesos.AgentInfo_Capability_TASK_RESOURCE_LIMITS
 	}

@@ -75,7 +75,7 @@ type View struct {
 }
 
 // Allocatable is what the scheduler may place on the node in all: what Kubernetes's pods hold plus what it may take now
-// (all that no other framework uses or is being offered).
+// (all that no other framework uses).
 func (v *View) Allocatable() Amounts {
 	return v.Held.Plus(v.free()).Min(v.Agent.Total).Max(Amounts{})
 }

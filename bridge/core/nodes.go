@@ -47,7 +47,7 @@ func (s *State) agentsListed(answer *master.Response_GetAgents) {
 	agents := make([]virtualnode.Agent, 0, len(answer.Agents))
 	for i := range answer.Agents {
 		a := &answer.Agents[i]
-		agents = append(agents, virtualnode.AgentFrom(a, s.ours(a.AgentInfo.GetID().GetValue())))
+		agents = append(agents, virtualnode.AgentFrom(a, s.uses(a.AgentInfo.GetID().GetValue())))
 	}
 	sort.Slice(agents, func(i, j int) bool { return agents[i].ID < agents[j].ID })
 	known := map[string]string{}
@@ -193,14 +193,9 @@ func (s *State) executorEnded(e ExecutorEnded) {
 	s.plan = true
 }
 
-// ours is what this framework uses and holds on an agent, in Mesos's account.
-func (s *State) ours(agentID string) virtualnode.Amounts {
+// uses is what this framework uses on an agent, in Mesos's account.
+func (s *State) uses(agentID string) virtualnode.Amounts {
 	var sum virtualnode.Amounts
-	for _, o := range s.offers {
-		if o.Agent == agentID {
-			sum = sum.Plus(virtualnode.Of(o.Resources))
-		}
-	}
 	n := s.agents[agentID]
 	if n == nil {
 		return sum
