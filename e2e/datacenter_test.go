@@ -40,7 +40,7 @@ func TestDatacenter(t *testing.T) {
 		{"kill -9", killEachPart},
 	} {
 		if !t.Run(step.name, func(t *testing.T) { step.run(t, d) }) && step.name == "nodes" {
-			break
+			t.Fatal("without nodes there is nothing to try")
 		}
 	}
 	t.Run("second up", func(t *testing.T) { secondUp(t, d) })
@@ -239,7 +239,13 @@ func kubeletAPI(t *testing.T, d *harness.Datacenter) {
 	if out := d.KubectlTTY(t, "exec", "-it", a.Name, "--", "sh", "-c", "test -t 0 && echo a terminal"); !strings.Contains(out, "a terminal") {
 		t.Errorf("exec -it: %q", out)
 	}
+	if out := d.Kubectl(t, "logs", a.Name, "--tail=0"); out != "" {
+		t.Errorf("logs --tail=0: %q", out)
+	}
 	for _, n := range d.Nodes(t) {
+		if info := n.Status.NodeInfo; !strings.HasPrefix(info.ContainerRuntimeVersion, "containerd://") || info.KernelVersion == "" || info.OSImage == "" {
+			t.Errorf("node %s tells of itself: %+v", n.Name, info)
+		}
 		summary := d.Kubectl(t, "get", "--raw", "/api/v1/nodes/"+n.Name+"/proxy/stats/summary")
 		var stats struct {
 			Node struct {
