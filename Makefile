@@ -49,7 +49,7 @@ build: ## bin/tombolo and bin/tombolo-executor
 
 # What we run but do not link: built once, again when its module or program changes.
 .PHONY: tools
-tools: $(TOOLS)/.kubernetes $(TOOLS)/.runtime $(TOOLS)/.images ## bin/tools: Kubernetes, containerd, runc, CNI, images (10 minutes when cold)
+tools: $(TOOLS)/.kubernetes $(TOOLS)/.runtime $(TOOLS)/.images ## bin/tools: Kubernetes, containerd, runc, CNI, images (11 minutes on two cores when cold)
 
 $(TOOLS)/.kubernetes: tools/kubernetes/go.mod tools/kubernetes/go.sum $(wildcard tools/kubernetes/cmd/hyperkube/*.go) | deps
 	@mkdir -p $(TOOLS)
@@ -104,7 +104,7 @@ image: build ## build/image: the container image as an OCI layout, without a con
 	$(GO) run ./internal/image/tombolo-image --version $(VERSION) $(IMAGE)
 
 .PHONY: test unit e2e
-test: unit e2e ## everything that must pass; needs root (50 minutes on two cores when cold)
+test: unit e2e ## everything that must pass; needs root (5 minutes on two cores when warm)
 
 unit: deps tools build ## unit tests, properties, protocol scripts
 	$(GO) test -count=1 -timeout 20m $$($(GO) list ./... | grep -v '/e2e$$')
