@@ -99,9 +99,12 @@ func (r record) open() (int, error) {
 	return fd, nil
 }
 
-// startTime is field 22 of /proc/<pid>/stat. A zombie counts as gone.
+// startTime is field 22 of /proc/<pid>/stat, or os.ErrProcessDone; a zombie counts as done.
 func startTime(pid int) (string, error) {
 	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ESRCH) { // reaped before or while it was read
+		err = os.ErrProcessDone
+	}
 	if err != nil {
 		return "", fmt.Errorf("process %d: %w", pid, err)
 	}

@@ -175,12 +175,12 @@ func (s *Supervisor) launch(spec Spec) (*handle, error) {
 	if h.fd, err = unix.PidfdOpen(h.pid, 0); err != nil {
 		return nil, errors.Join(fmt.Errorf("open %s: %w", spec.Name, err), cmd.Process.Kill(), cmd.Wait())
 	}
+	r, err := recordOf(h.pid, spec.digest()) // before it is waited for: until then its pid is its own
 	go func() {
 		h.how = describe(cmd.Wait())
 		close(h.ended)
 	}()
-	r, err := recordOf(h.pid, spec.digest())
-	if errors.Is(err, os.ErrProcessDone) || errors.Is(err, os.ErrNotExist) {
+	if errors.Is(err, os.ErrProcessDone) {
 		return h, nil // ended already: waitReady and keep see that
 	}
 	if err == nil {
