@@ -10,23 +10,20 @@ import (
 )
 
 // mesos-go's example scheduler and its custom executor, unmodified, which the
-// agent fetches over HTTP from the scheduler.
+// agent fetches over HTTP from the scheduler. They speak protobuf, their default:
+// mesos-go knows no JSON name for a capability that Mesos's masters announce since 1.9.
 func TestMesosGoExample(t *testing.T) {
-	for _, codec := range []string{"protobuf", "json"} {
-		t.Run(codec, func(t *testing.T) {
-			m := harness.StartMesos(t, 1)
-			p := harness.Start(t, m.Dir, "example-scheduler", harness.Bin(t, "clients/example-scheduler"),
-				"-url=http://"+m.Addr+"/api/v1/scheduler", "-codec="+codec, "-executor="+harness.Bin(t, "clients/example-executor"),
-				"-tasks=8", "-cpu=0.5", "-verbose", "-server.address=127.0.0.1", "-metrics.port=0")
-			// Once all is done it cancels its own subscription and exits with 1.
-			if p.Wait(3 * time.Minute); !strings.Contains(p.Output(), "mission accomplished") {
-				t.Fatalf("it did not come to its end:\n%s", p.Tail(60))
-			}
-			harness.Eventually(t, 20*time.Second, "all tasks finished in the master's view", func() error {
-				return finished(m.Addr, "example", 8)
-			})
-		})
+	m := harness.StartMesos(t, 1)
+	p := harness.Start(t, m.Dir, "example-scheduler", harness.Bin(t, "clients/example-scheduler"),
+		"-url=http://"+m.Addr+"/api/v1/scheduler", "-codec=protobuf", "-executor="+harness.Bin(t, "clients/example-executor"),
+		"-tasks=8", "-cpu=0.5", "-verbose", "-server.address=127.0.0.1", "-metrics.port=0")
+	// Once all is done it cancels its own subscription and exits with 1.
+	if p.Wait(3 * time.Minute); !strings.Contains(p.Output(), "mission accomplished") {
+		t.Fatalf("it did not come to its end:\n%s", p.Tail(60))
 	}
+	harness.Eventually(t, 20*time.Second, "all tasks finished in the master's view", func() error {
+		return finished(m.Addr, "example", 8)
+	})
 }
 
 // A framework written with the Python library PyMesos.

@@ -22,12 +22,13 @@ import (
 	"github.com/tombolo-project/tombolo/master/api"
 	"github.com/tombolo-project/tombolo/master/core"
 	"github.com/tombolo-project/tombolo/master/registry"
+	"github.com/tombolo-project/tombolo/mesos/codec"
 	"github.com/tombolo-project/tombolo/mesos/libprocess"
 )
 
 // MesosVersion is the version of Mesos whose behaviour this master has; agents,
 // schedulers and tools look at it (reference row 0.6).
-const MesosVersion = "1.11.0"
+const MesosVersion = "1.12.0"
 
 // Endpoint files in the work directory tell other parts where the master listens.
 const (
@@ -214,13 +215,13 @@ func identity(cfg Config, at *net.TCPAddr) (mesos.MasterInfo, libprocess.UPID, e
 	}
 	self := libprocess.UPID{ID: masterActor, Host: ip, Port: port}
 	pid, version, port32 := self.String(), MesosVersion, uint32(port)
-	// Only what this master does: AGENT_DRAINING and QUOTA_V2 are announced once they
-	// are there. See docs/compatibility.md.
 	info := mesos.MasterInfo{
 		ID: uuid.NewString(), IP: binary.LittleEndian.Uint32(address), Port: &port32, PID: &pid, Hostname: &hostname, Version: &version,
 		Address: &mesos.Address{Hostname: &hostname, IP: &ip, Port: int32(port)},
 		Capabilities: []mesos.MasterInfo_Capability{
 			{Type: mesos.MasterInfo_Capability_AGENT_UPDATE},
+			{Type: mesos.MasterInfo_Capability_AGENT_DRAINING},
+			{Type: codec.MasterQuotaV2},
 		},
 	}
 	return info, self, nil
