@@ -4,37 +4,28 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strconv"
-	"strings"
-	"time"
+	"maps"
+	"slices"
 
-	"github.com/mesos/mesos-go/api/v1/lib"
 	clientv3 "go.etcd.io/etcd/client/v3"
 
 	"github.com/tombolo-project/tombolo/master/core"
 )
 
-// The layout in etcd, one key per fact:
-//
-//	/tombolo/registry/admitted/<agent id>     AgentInfo, protobuf
-//	/tombolo/registry/unreachable/<agent id>  since when, Unix nanoseconds in decimal
-//	/tombolo/registry/gone/<agent id>         likewise
-//	/tombolo/registry/weights/<role>          decimal number
-const (
-	root        = "/tombolo/registry/"
-	admitted    = root + "admitted/"
-	unreachable = root + "unreachable/"
-	gone        = root + "gone/"
-	weights     = root + "weights/"
-)
-
 // maxOps is how many keys go into one transaction; etcd allows 128 by default.
 const maxOps = 120
 
-// Etcd is a Registry in etcd.
+// maxBytes is how much goes into one transaction; etcd allows 1.5 MiB by default, and
+// in the journal the values are in base64, which makes them a third larger.
+const maxBytes = 1 << 20
+
+// Etcd is a Registry in etcd. It belongs to one goroutine, and is the only one that
+// writes: it remembers what is stored.
 type Etcd struct {
 	client *clientv3.Client
 	close  func() error
+	fence  []clientv3.Cmp
+	stored *core.Registry // nil when that is not known
 }
 
 // NewEtcd returns a registry in the etcd that client talks to. close may be nil;
@@ -45,6 +36,9 @@ func NewEtcd(client *clientv3.Client, close func() error) *Etcd {
 
 // Load implements Registry.
 func (e *Etcd) Load(ctx context.Context) (*core.Registry, error) {
+	if err := e.finishJournal(ctx); err != nil {
+		return nil, err
+	}
 	reg := core.NewRegistry()
 	answer, err := e.client.Get(ctx, root, clientv3.WithPrefix())
 	if err != nil {
@@ -55,96 +49,119 @@ func (e *Etcd) Load(ctx context.Context) (*core.Registry, error) {
 			return nil, fmt.Errorf("registry key %q: %w", kv.Key, err)
 		}
 	}
+	e.stored = reg.Clone()
 	return reg, nil
 }
 
-func load(reg *core.Registry, key string, value []byte) error {
-	kind, name, _ := strings.Cut(strings.TrimPrefix(key, root), "/")
-	switch kind + "/" {
-	case strings.TrimPrefix(admitted, root):
-		var info mesos.AgentInfo
-		if err := info.Unmarshal(value); err != nil {
+// Apply implements Registry. What fits goes into one transaction; the rest through a
+// journal, so that it is all or nothing whatever its size.
+func (e *Etcd) Apply(ctx context.Context, changes []core.RegistryChange) error {
+	if e.stored == nil {
+		if _, err := e.Load(ctx); err != nil {
 			return err
 		}
-		reg.Admitted[name] = info
-	case strings.TrimPrefix(unreachable, root), strings.TrimPrefix(gone, root):
-		nanoseconds, err := strconv.ParseInt(string(value), 10, 64)
-		if err != nil {
-			return err
-		}
-		table := reg.Unreachable
-		if kind == "gone" {
-			table = reg.Gone
-		}
-		table[name] = time.Unix(0, nanoseconds)
-	case strings.TrimPrefix(weights, root):
-		w, err := strconv.ParseFloat(string(value), 64)
-		if err != nil {
-			return err
-		}
-		reg.Weights[name] = w
-	default:
-		return fmt.Errorf("it is of no kind this version knows; was the registry written by a newer version?")
 	}
-	return nil
+	writes, err := e.difference(changes)
+	if err == nil {
+		err = e.write(ctx, writes)
+	}
+	if err != nil {
+		e.stored = nil
+	}
+	return err
 }
 
-// Apply implements Registry. All changes go into one transaction, so it is for
-// the caller to keep them below etcd's limit: a change touches one or two keys per
-// agent or role named.
-func (e *Etcd) Apply(ctx context.Context, changes []core.RegistryChange) error {
-	final := map[string]clientv3.Op{} // a transaction may touch a key only once: the last word counts
+// write is one key to be put or, if it is gone, to be deleted.
+type write struct {
+	Key   string `json:"key"`
+	Value []byte `json:"value,omitempty"`
+	Gone  bool   `json:"gone,omitempty"`
+}
+
+// difference makes changes on what is stored and returns the keys that become others, in order.
+func (e *Etcd) difference(changes []core.RegistryChange) ([]write, error) {
+	before, after := facts{}, facts{}
 	for _, c := range changes {
-		ops, err := operations(c)
-		if err != nil {
-			return err
-		}
-		for _, op := range ops {
-			final[string(op.KeyBytes())] = op
+		if err := before.about(e.stored, c); err != nil {
+			return nil, err
 		}
 	}
-	if len(final) > maxOps {
-		return fmt.Errorf("%d registry keys change at once; at most %d can", len(final), maxOps)
+	for _, c := range changes {
+		e.stored.Apply(c)
 	}
+	for _, c := range changes {
+		if err := after.about(e.stored, c); err != nil {
+			return nil, err
+		}
+	}
+	var writes []write
+	for _, key := range slices.Sorted(maps.Keys(after)) {
+		if old, ok := before[key]; !ok || old != after[key] {
+			writes = append(writes, write{Key: key, Value: []byte(after[key])})
+		}
+	}
+	for _, key := range slices.Sorted(maps.Keys(before)) {
+		if _, ok := after[key]; !ok {
+			writes = append(writes, write{Key: key, Gone: true})
+		}
+	}
+	return writes, nil
+}
+
+func (e *Etcd) write(ctx context.Context, writes []write) error {
+	batches := split(writes)
+	switch len(batches) {
+	case 0:
+		return nil
+	case 1:
+		return e.commit(ctx, operations(batches[0])...)
+	default:
+		return e.writeJournal(ctx, batches)
+	}
+}
+
+// split cuts writes into transactions.
+func split(writes []write) [][]write {
+	var batches [][]write
+	from, size := 0, 0
+	for i, w := range writes {
+		size += len(w.Key) + len(w.Value)
+		if i > from && (size > maxBytes || i-from == maxOps) {
+			batches = append(batches, writes[from:i])
+			from, size = i, len(w.Key)+len(w.Value)
+		}
+	}
+	if from < len(writes) {
+		batches = append(batches, writes[from:])
+	}
+	return batches
+}
+
+func operations(writes []write) []clientv3.Op {
 	var ops []clientv3.Op
-	for _, op := range final {
-		ops = append(ops, op)
+	for _, w := range writes {
+		if w.Gone {
+			ops = append(ops, clientv3.OpDelete(w.Key))
+		} else {
+			ops = append(ops, clientv3.OpPut(w.Key, string(w.Value)))
+		}
 	}
-	if _, err := e.client.Txn(ctx).Then(ops...).Commit(); err != nil {
+	return ops
+}
+
+// ErrDeposed says that another master leads by now; nothing was written.
+var ErrDeposed = errors.New("another master leads by now")
+
+// commit makes one transaction.
+func (e *Etcd) commit(ctx context.Context, ops ...clientv3.Op) error {
+	answer, err := e.client.Txn(ctx).If(e.fence...).Then(ops...).Commit()
+	if err != nil {
 		return fmt.Errorf("write the registry to etcd: %w", err)
 	}
-	return nil
-}
-
-// operations says what a change means for the keys.
-func operations(c core.RegistryChange) ([]clientv3.Op, error) {
-	id := c.Agent.GetID().GetValue()
-	switch c.Kind {
-	case core.AdmitAgent, core.ReachableAgent:
-		value, err := c.Agent.Marshal()
-		if err != nil {
-			return nil, fmt.Errorf("encode agent %s: %w", id, err)
-		}
-		return []clientv3.Op{clientv3.OpPut(admitted+id, string(value)), clientv3.OpDelete(unreachable + id)}, nil
-	case core.UnreachableAgent:
-		return []clientv3.Op{clientv3.OpDelete(admitted + id), clientv3.OpPut(unreachable+id, strconv.FormatInt(c.At.UnixNano(), 10))}, nil
-	case core.RemoveAgent:
-		return []clientv3.Op{clientv3.OpDelete(admitted + id)}, nil
-	case core.SetWeights:
-		var ops []clientv3.Op
-		for _, w := range c.Weights {
-			ops = append(ops, clientv3.OpPut(weights+w.GetRole(), strconv.FormatFloat(w.Weight, 'g', -1, 64)))
-		}
-		return ops, nil
-	case core.PruneAgents:
-		var ops []clientv3.Op
-		for _, id := range c.IDs {
-			ops = append(ops, clientv3.OpDelete(unreachable+id), clientv3.OpDelete(gone+id))
-		}
-		return ops, nil
-	default:
-		return nil, fmt.Errorf("registry change of unknown kind %d", c.Kind)
+	if !answer.Succeeded {
+		return ErrDeposed
 	}
+	return nil
 }
 
 // Close implements Registry.

@@ -1,5 +1,5 @@
 // Package registry keeps what outlives the master: which agents it admitted,
-// which of them are lost, and the weights of roles (core.Registry). Start reading
+// which of them are lost, what operators decided, and its frameworks (core.Registry). Start reading
 // at Registry; Memory and Etcd implement it, and registrytest.Run holds both to it.
 package registry
 
@@ -33,20 +33,7 @@ func NewMemory() *Memory { return &Memory{state: core.NewRegistry()} }
 func (m *Memory) Load(context.Context) (*core.Registry, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	c := core.NewRegistry()
-	for id, info := range m.state.Admitted {
-		c.Admitted[id] = info
-	}
-	for id, at := range m.state.Unreachable {
-		c.Unreachable[id] = at
-	}
-	for id, at := range m.state.Gone {
-		c.Gone[id] = at
-	}
-	for role, w := range m.state.Weights {
-		c.Weights[role] = w
-	}
-	return c, nil
+	return m.state.Clone(), nil
 }
 
 // Apply implements Registry.
