@@ -342,8 +342,23 @@ func killEachPart(t *testing.T, d *harness.Datacenter) {
 
 // secondUp: after down, up on the same directory finds pods, apps and jobs again.
 func secondUp(t *testing.T, d *harness.Datacenter) {
+	names := func() []string {
+		ids := []string{string(d.Pod(t, "bare").UID)}
+		for _, p := range d.Pods(t, "app=web") {
+			ids = append(ids, string(p.UID))
+		}
+		slices.Sort(ids)
+		return ids
+	}
+	d.Apply(t, bareManifest)
+	d.Kubectl(t, "wait", "--for=condition=Ready", "pod/bare", "--timeout=60s")
+	before := names()
 	d.DownKeeping(t)
 	d.UpAgain(t)
+	await(t, d, "bare", func(p corev1.Pod) error {
+		c := p.Status.ContainerStatuses[0]
+		return expect(c.Ready && c.State.Running != nil && p.Annotations["tombolo.io/attempt"] != "", p)
+	})
 	d.Kubectl(t, "rollout", "status", "deployment/web", "--timeout=180s")
 	harness.Eventually(t, 90*time.Second, "the app runs again", func() error {
 		s, err := harness.StateOf(d.Master)
@@ -359,6 +374,9 @@ func secondUp(t *testing.T, d *harness.Datacenter) {
 		}
 		return nil
 	})
+	if after := names(); !slices.Equal(before, after) {
+		t.Errorf("pods %v, were %v", after, before)
+	}
 	if out := harness.MustRun(t, time.Minute, d.Tombolo, "batch", "list", "--server="+d.Batch); !strings.Contains(out, "fifty") {
 		t.Errorf("the job is forgotten:\n%s", out)
 	}

@@ -161,3 +161,13 @@ spec:
   containers: [{name: c, image: "busybox:1.36", command: [sleep, "1000"], resources: {requests: {cpu: 10m, memory: 16Mi}}}]
   volumes: [{name: v, nfs: {server: 192.0.2.1, path: /x}}]
 `
+
+// bareManifest is a pod that no controller would make anew.
+const bareManifest = `
+apiVersion: v1
+kind: Pod
+metadata: {name: bare}
+spec:
+  terminationGracePeriodSeconds: 1
+  containers: [{name: c, image: "busybox:1.36", command: [sleep, "100000"], resources: {requests: {cpu: 10m, memory: 16Mi}}}]
+`

@@ -176,6 +176,18 @@ func Ended(pod *corev1.Pod, now metav1.Time, reason, message string) *corev1.Pod
 	return status
 }
 
+// Interrupted is the status of a pod whose containers ended unseen and that is to start again.
+func Interrupted(pod *corev1.Pod, now metav1.Time) *corev1.PodStatus {
+	status := Ended(pod, now, "", "")
+	status.Phase = pod.Status.Phase
+	for i := range status.Conditions {
+		if c := &status.Conditions[i]; c.Type == corev1.PodReady || c.Type == corev1.ContainersReady {
+			c.Reason = "ContainersNotReady"
+		}
+	}
+	return status
+}
+
 func endContainer(c *corev1.ContainerStatus, now metav1.Time) {
 	if c.State.Terminated != nil {
 		return

@@ -1,6 +1,7 @@
 package core
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -189,9 +190,81 @@ func TestADroppedTaskIsLaunchedUnderANewID(t *testing.T) {
 		t.Error("launched before the attempt was kept")
 	}
 	b.step(AttemptKept{UID: "a", Attempt: 1})
-	accept, ok := one[Accept](b.offer("Q", simTotal))
+	if _, launched := one[Accept](b.offer("Q", simTotal)); launched {
+		t.Error("launched again without a pause")
+	}
+	b.after(relaunchFirst, Tick{})
+	accept, ok := one[Accept](b.offer("R", simTotal))
 	if !ok || accept.Tasks[0].TaskID.Value != "a.1" {
 		t.Errorf("launched as %+v", accept)
+	}
+}
+
+// The pause between launches in vain doubles, and the last of them fails the pod.
+func TestATaskThatIsAlwaysDroppedFailsItsPod(t *testing.T) {
+	b := newBench(t)
+	b.state.config.PendingTimeout = time.Hour
+	b.step(pending("a", 1))
+	b.offer("O", simTotal)
+	dropped := mesos.TASK_DROPPED
+	pause := relaunchFirst
+	for attempt := range mostDrops {
+		b.step(TaskUpdated{Status: mesos.TaskStatus{TaskID: mesos.TaskID{Value: fmt.Sprintf("a.%d", attempt)}, State: &dropped, AgentID: &mesos.AgentID{Value: "S0"}}})
+		b.step(AttemptKept{UID: "a", Attempt: attempt + 1})
+		b.after(pause-1, Tick{})
+		if _, early := one[Accept](b.offer(fmt.Sprint("early", attempt), simTotal)); early {
+			t.Fatalf("attempt %d comes before its pause of %s is over", attempt+1, pause)
+		}
+		b.after(1, Tick{})
+		accept, launched := one[Accept](b.offer(fmt.Sprint("offer", attempt), simTotal))
+		if !launched || accept.Tasks[0].TaskID.Value != fmt.Sprintf("a.%d", attempt+1) {
+			t.Fatalf("attempt %d: %+v", attempt+1, accept)
+		}
+		pause = min(2*pause, relaunchMax)
+	}
+	last := mesos.TaskStatus{TaskID: mesos.TaskID{Value: fmt.Sprintf("a.%d", mostDrops)}, State: &dropped, AgentID: &mesos.AgentID{Value: "S0"}}
+	if write, ok := one[WriteStatus](b.step(TaskUpdated{Status: last})); !ok || write.Status.Phase != corev1.PodFailed {
+		t.Errorf("after %d attempts: %+v", mostDrops, write)
+	}
+}
+
+// A kubelet starts a pod's containers again after its machine was switched off; so does the next attempt, once the end of
+// the last one is certain. Other restart policies leave it to the pod's controller.
+func TestAPodWhoseExecutorEndedStartsAgain(t *testing.T) {
+	for policy, again := range map[corev1.RestartPolicy]bool{
+		corev1.RestartPolicyAlways: true, corev1.RestartPolicyOnFailure: false, corev1.RestartPolicyNever: false,
+	} {
+		b := newBench(t)
+		seen := pending("a", 1)
+		seen.Pod.Spec.RestartPolicy = policy
+		b.step(seen)
+		b.offer("O", simTotal)
+		running, failed, why := mesos.TASK_RUNNING, mesos.TASK_FAILED, mesos.REASON_EXECUTOR_TERMINATED
+		b.step(TaskUpdated{
+			Status: mesos.TaskStatus{TaskID: mesos.TaskID{Value: "a.0"}, State: &running, AgentID: &mesos.AgentID{Value: "S0"}},
+			Report: &corev1.PodStatus{Phase: corev1.PodRunning, ContainerStatuses: []corev1.ContainerStatus{{Name: "c", Ready: true, State: corev1.ContainerState{Running: &corev1.ContainerStateRunning{}}}}},
+		})
+		end := mesos.TaskStatus{TaskID: mesos.TaskID{Value: "a.0"}, State: &failed, Reason: &why, UUID: []byte("0123456789abcdef"), AgentID: &mesos.AgentID{Value: "S0"}}
+		effects := b.step(TaskUpdated{Status: end})
+		write, written := one[WriteStatus](effects)
+		if !written || write.Ack == nil {
+			t.Fatalf("%s: the end is not written and acknowledged: %v", policy, effects)
+		}
+		keep, kept := one[KeepAttempt](effects)
+		if kept != again || kept && keep.Attempt != 1 {
+			t.Errorf("%s: %v", policy, effects)
+		}
+		if want := map[bool]corev1.PodPhase{true: corev1.PodRunning, false: corev1.PodFailed}[again]; write.Status.Phase != want || write.Status.ContainerStatuses[0].Ready {
+			t.Errorf("%s: written as %+v", policy, write.Status)
+		}
+		asked := mesos.REASON_RECONCILIATION
+		b.step(TaskUpdated{Status: mesos.TaskStatus{TaskID: mesos.TaskID{Value: "a.0"}, State: &failed, Reason: &asked}}) // the master's answer comes late
+		b.step(AttemptKept{UID: "a", Attempt: 1})
+		b.after(relaunchFirst, Tick{})
+		accept, launched := one[Accept](b.offer("P", simTotal))
+		if launched != again || launched && accept.Tasks[0].TaskID.Value != "a.1" {
+			t.Errorf("%s: launched as %+v", policy, accept)
+		}
 	}
 }
 

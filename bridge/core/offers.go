@@ -40,7 +40,7 @@ func (s *State) holding() virtualnode.Holding {
 	}
 	for _, p := range s.pods {
 		n := s.nodes[p.node]
-		if p.stage != waiting || p.keeping || n == nil || !n.usable() {
+		if p.stage != waiting || p.keeping || s.now.Before(p.notYet) || n == nil || !n.usable() {
 			continue
 		}
 		w := virtualnode.Waiting{UID: string(p.uid), Agent: n.agentID, Needs: p.needs(), Since: p.since}
@@ -68,7 +68,7 @@ func (s *State) accept(a virtualnode.Accept) {
 	}
 	for _, place := range a.Pods {
 		p := s.pods[types.UID(place.UID)]
-		p.stage, p.agent, p.state, p.seen, p.toldText = launched, a.Agent, mesos.TASK_STAGING, false, ""
+		p.stage, p.agent, p.state, p.seen, p.toldText, p.began = launched, a.Agent, mesos.TASK_STAGING, false, "", s.now
 		effect.Tasks = append(effect.Tasks, virtualnode.Task(virtualnode.Launch{
 			Pod: p.pod, Attempt: p.attempt, AgentID: a.Agent, Taken: place.Taken,
 			Executor: s.executor, Data: taskData(p.pod), Limits: n.agent.Limits,

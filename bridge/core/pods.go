@@ -46,6 +46,9 @@ type pod struct {
 	killAt    time.Time // when to ask again
 
 	since    time.Time // when the wait began
+	tries    int       // launches in vain, one after the other
+	notYet   time.Time // when to launch again
+	began    time.Time // of the last launch
 	short    virtualnode.Shortage
 	toldAt   time.Time
 	toldText string
@@ -261,7 +264,7 @@ func (s *State) tickPod(p *pod) {
 // tickWaiting makes a wait visible, and ends it when it has lasted too long.
 func (s *State) tickWaiting(p *pod) {
 	n := s.nodes[p.node]
-	if n == nil || p.keeping || s.now.Sub(p.since) < tellAfter {
+	if n == nil || p.keeping || s.now.Before(p.notYet) || s.now.Sub(p.since) < tellAfter {
 		return
 	}
 	if n.health != virtualnode.Healthy {

@@ -26,8 +26,13 @@ const (
 	reviveMax   = 15 * time.Second
 	// killAgain is when a kill whose effect is not seen is asked for again, beyond the pod's grace period.
 	killAgain = 15 * time.Second
-	// mostAttempts bounds how often a task that was dropped before it started is launched anew.
-	mostAttempts = 10
+	// mostDrops bounds how often in a row a pod's task that was dropped before it started is launched anew.
+	mostDrops = 10
+	// relaunchFirst doubles up to relaunchMax with each launch in vain, as a kubelet's back-off for containers; a pod that
+	// ran for steady starts over.
+	relaunchFirst = time.Second
+	relaunchMax   = 5 * time.Minute
+	steady        = 10 * time.Minute
 	// forgetNode is how long the node of a removed agent stays when no pod is left on it.
 	forgetNode = 10 * time.Minute
 )

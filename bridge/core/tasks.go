@@ -38,7 +38,7 @@ func (s *State) taskUpdated(e TaskUpdated) {
 		p = &pod{uid: types.UID(uid), attempt: attempt, since: s.now} // a task without a pod
 		s.pods[p.uid] = p
 	}
-	if attempt < p.attempt {
+	if attempt < p.attempt || p.keeping && attempt == p.attempt { // it has ended, and the next attempt is decided
 		if live(status.GetState()) {
 			s.do(Kill{Task: status.TaskID, Agent: status.AgentID})
 		}
@@ -117,7 +117,56 @@ func (s *State) taskEnded(p *pod, status *mesos.TaskStatus, report *corev1.PodSt
 		s.end(p, nil, status)
 		return
 	}
+	if interrupted(status) && report == nil && s.mayRestart(p) {
+		s.restart(p, status)
+		return
+	}
 	s.end(p, s.lastStatus(p, status, report), status)
+}
+
+// interrupted says that the pod's executor ended, and the containers with it, as when the machine is switched off.
+func interrupted(status *mesos.TaskStatus) bool {
+	switch status.GetReason() {
+	case mesos.REASON_EXECUTOR_TERMINATED, mesos.REASON_EXECUTOR_REREGISTRATION_TIMEOUT:
+		return status.GetState() == mesos.TASK_FAILED
+	}
+	return false
+}
+
+// mayRestart says that a pod whose containers are certainly gone is one that a kubelet would start again. With another
+// restart policy the containers that had succeeded would run twice, so those pods fail and their controllers decide.
+func (s *State) mayRestart(p *pod) bool {
+	return !p.deleting() && p.pod.Spec.RestartPolicy == corev1.RestartPolicyAlways && !virtualnode.Finished(&p.pod.Status)
+}
+
+// restart has the pod wait for its next attempt on its node. The attempt is kept before the end of the last one is acknowledged.
+func (s *State) restart(p *pod, status *mesos.TaskStatus) {
+	s.do(Forget{TaskID: p.taskID()})
+	p.killing, p.delivered, p.since = false, false, s.now
+	if !s.again(p) {
+		s.acknowledge(status)
+		return
+	}
+	reason, message := virtualnode.WhyEnded(status)
+	s.do(Tell{Pod: p.pod, Warning: true, Reason: reason, Message: message + "; the pod starts again"})
+	p.last = virtualnode.Interrupted(p.base(), metav1.NewTime(s.now))
+	s.do(WriteStatus{Pod: p.pod, Status: p.last, Ack: status})
+}
+
+// again has a pod wait for its next attempt, after a pause that doubles with each launch in vain; false if it does not wait.
+func (s *State) again(p *pod) bool {
+	if !p.began.IsZero() && s.now.Sub(p.began) >= steady {
+		p.tries = 0
+	}
+	p.notYet = s.now.Add(min(relaunchFirst<<min(p.tries, 10), relaunchMax))
+	p.tries++
+	s.wait(p)
+	if p.stage != waiting {
+		return false
+	}
+	p.keeping = true
+	s.do(KeepAttempt{Ref: RefOf(p.pod), Attempt: p.attempt + 1})
+	return true
 }
 
 // lastStatus is the pod's status after its task's end; it is always final.
@@ -156,16 +205,12 @@ func (s *State) neverStarted(p *pod, status *mesos.TaskStatus) {
 		s.wait(p)
 		return
 	}
-	if p.attempt+1 >= mostAttempts {
+	if p.tries >= mostDrops {
 		reason, message := virtualnode.WhyEnded(status)
 		s.fail(p, reason, message)
 		return
 	}
-	s.wait(p)
-	if p.stage == waiting {
-		p.keeping = true
-		s.do(KeepAttempt{Ref: RefOf(p.pod), Attempt: p.attempt + 1})
-	}
+	s.again(p)
 }
 
 func (s *State) attemptKept(e AttemptKept) {
