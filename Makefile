@@ -10,7 +10,8 @@ export GOFLAGS     := -trimpath -buildvcs=false
 export GOTOOLCHAIN ?= auto
 
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
-LDFLAGS := -s -w -X main.version=$(VERSION)
+COMMIT  := $(shell git rev-parse HEAD 2>/dev/null)
+LDFLAGS := -s -w -X main.version=$(VERSION) -X github.com/tombolo-project/tombolo/master.commit=$(COMMIT)
 
 KUBERNETES_LDFLAGS := -s -w -X k8s.io/component-base/version.gitVersion=v1.35.4 \
 	-X k8s.io/component-base/version.gitMajor=1 -X k8s.io/component-base/version.gitMinor=35 \

@@ -8,10 +8,13 @@ import (
 	"github.com/tombolo-project/tombolo/master/api"
 )
 
+// commit is set when linking.
+var commit string
+
 // buildFacts says from what this binary was made, as far as it knows: the commit
 // and its time, or else the time of the binary's file.
 func buildFacts() api.Build {
-	b := api.Build{User: "tombolo"}
+	b := api.Build{User: "tombolo", SHA: commit}
 	if info, ok := debug.ReadBuildInfo(); ok {
 		for _, s := range info.Settings {
 			switch s.Key {

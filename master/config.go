@@ -3,6 +3,7 @@ package master
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"os"
 	"path/filepath"
@@ -30,6 +31,7 @@ type Config struct {
 	Hostname                        string // shown to people; empty: the advertised IP
 	Cluster                         string // a name for people
 	WorkDir                         string
+	LogDir                          string // of the log that operators read as /master/log; empty: <WorkDir>/log, or none without WorkDir
 	Registry                        string // InMemory or EmbeddedEtcd
 	EtcdListen                      string // host:port for clients of the embedded etcd
 	AllocationInterval              time.Duration
@@ -48,7 +50,12 @@ type Config struct {
 	RegistryGCInterval              time.Duration
 	RegistryMaxAgentAge             time.Duration
 	RegistryMaxAgentCount           int
-	// Flags is the effective configuration as text, for /flags and /state. No secrets.
+	MaxSubscribers                  int  // operators' event streams; the oldest goes when one more comes
+	PerFrameworkMetrics             bool // show metrics of each framework
+	// LogLevel is the least level that the log given to Run passes on; operators may
+	// lower it for a while (SET_LOGGING_LEVEL). Nil: only that of the log's file.
+	LogLevel *slog.LevelVar
+	// Flags are the flags that were given, as text, for /flags and /state. No secrets.
 	Flags map[string]string
 }
 
@@ -61,6 +68,7 @@ func Default() Config {
 		RootSubmissions: true, FilterGPUResources: true, MinAllocatable: "cpus:0.01|mem:32",
 		MaxCompletedFrameworks: 50, MaxCompletedTasksPerFramework: 1000, MaxUnreachableTasksPerFramework: 1000,
 		RegistryGCInterval: 15 * time.Minute, RegistryMaxAgentAge: 14 * 24 * time.Hour, RegistryMaxAgentCount: 102400,
+		MaxSubscribers: 1000, PerFrameworkMetrics: true,
 		Flags: map[string]string{},
 	}
 }
@@ -150,6 +158,7 @@ func (c *Config) validTimes() error {
 		{"max_agent_ping_timeouts", c.MaxAgentPingTimeouts, 1}, {"max_completed_frameworks", c.MaxCompletedFrameworks, 0},
 		{"max_completed_tasks_per_framework", c.MaxCompletedTasksPerFramework, 0},
 		{"max_unreachable_tasks_per_framework", c.MaxUnreachableTasksPerFramework, 0}, {"registry_max_agent_count", c.RegistryMaxAgentCount, 0},
+		{"max_operator_event_stream_subscribers", c.MaxSubscribers, 1},
 	} {
 		if n.value < n.least {
 			errs = append(errs, fmt.Errorf("--%s %d is less than %d", n.flag, n.value, n.least))

@@ -43,6 +43,11 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger, ready func(address s
 	if err := cfg.Validate(); err != nil {
 		return err
 	}
+	log, shown, err := openLogs(&cfg, log)
+	if err != nil {
+		return err
+	}
+	defer shown.close()
 	listener, err := listen(cfg)
 	if err != nil {
 		return err
@@ -68,10 +73,13 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger, ready func(address s
 	}
 	started := time.Now()
 	o := newOwner(core.New(cfg.core(info), loaded, started), meters, log)
+	o.maxWatchers = cfg.MaxSubscribers
 	o.agents = newAgents(self, log)
 	o.writer = newWriter(reg, meters, func(w core.RegistryWritten) { o.post(letter{event: w}) })
+	flags, own := shownFlags(&cfg, info.GetHostname())
 	facts := api.Facts{
-		Version: MesosVersion, Started: started, Cluster: cfg.Cluster, Flags: cfg.Flags, Build: buildFacts(), Meters: meters,
+		Version: MesosVersion, Started: started, Cluster: cfg.Cluster, Flags: flags, OwnFlags: own, Build: buildFacts(), Meters: meters,
+		Verbosity: api.NewVerbosity(cfg.LogLevel), LogDir: cfg.LogDir, Files: shown.files(), PerFrameworkMetrics: cfg.PerFrameworkMetrics,
 	}
 	log.Info("master starts", "id", info.ID, "pid", info.GetPID(), "recovered_agents", len(loaded.Admitted), "unreachable_agents", len(loaded.Unreachable))
 	return serve(ctx, listener, o, api.New(o, facts, log), log, ready)

@@ -16,9 +16,8 @@ import (
 
 // Limits of the owner.
 const (
-	maxMail     = 4096 // letters that wait; senders wait when it is full
-	maxBatch    = 256  // letters taken in before timers and allocation get a turn
-	maxWatchers = 1000 // operators' streams; the oldest goes when one more comes (reference row EVT-06)
+	maxMail  = 4096 // letters that wait; senders wait when it is full
+	maxBatch = 256  // letters taken in before timers and allocation get a turn
 )
 
 // errStopped is what those get who ask a master that shuts down.
@@ -48,6 +47,8 @@ type owner struct {
 	pending  map[core.RequestID]chan core.Reply
 	watchers []*api.Stream
 	view     *core.View // the last one made
+
+	maxWatchers int // the oldest goes when one more comes (reference row EVT-06)
 
 	requests atomic.Uint64
 	watching atomic.Int64
@@ -246,7 +247,7 @@ func (o *owner) picture() *core.View {
 func (o *owner) Watch(ctx context.Context, s *api.Stream) (*core.View, error) {
 	found := make(chan *core.View, 1)
 	err := o.look(ctx, func() {
-		if len(o.watchers) >= maxWatchers {
+		if len(o.watchers) >= o.maxWatchers {
 			o.watchers[0].Fail(api.ErrReplaced)
 			o.watchers = o.watchers[1:]
 		}
@@ -278,6 +279,15 @@ func (o *owner) Watchers() int { return int(o.watching.Load()) }
 
 // Backlog implements api.Backend.
 func (o *owner) Backlog() int { return int(o.depth.Load()) }
+
+// Standings implements api.Backend.
+func (o *owner) Standings(ctx context.Context) ([]offers.RoleStanding, error) {
+	found := make(chan []offers.RoleStanding, 1)
+	if err := o.look(ctx, func() { found <- o.state.Standings() }); err != nil {
+		return nil, err
+	}
+	return <-found, nil
+}
 
 // Explain implements api.Backend.
 func (o *owner) Explain(ctx context.Context, framework string) ([]offers.Reason, bool, error) {

@@ -40,6 +40,9 @@ func main() {
 	}
 }
 
+// logLevel is the least level that is logged; a master's operators may lower it for a while.
+var logLevel = &slog.LevelVar{}
+
 // parts are the subcommands, each in the file of its name.
 var parts = []func() *cobra.Command{
 	upCommand, downCommand,
@@ -109,7 +112,8 @@ func setLogger(level, format string) error {
 	if err := l.UnmarshalText([]byte(level)); err != nil {
 		return fmt.Errorf("--log-level %q is none of debug, info, warn, error", level)
 	}
-	options := &slog.HandlerOptions{Level: l}
+	logLevel.Set(l)
+	options := &slog.HandlerOptions{Level: logLevel}
 	switch format {
 	case "text":
 		slog.SetDefault(slog.New(slog.NewTextHandler(os.Stderr, options)))

@@ -58,6 +58,7 @@ func (f *masterFlags) register(flags *pflag.FlagSet) {
 	flags.StringVar(&c.Hostname, "hostname", "", "name shown to people and frameworks (default: the advertised address)")
 	flags.StringVar(&c.Cluster, "cluster", "", "name of the datacenter, for people")
 	flags.StringVar(&c.WorkDir, "work_dir", "", "directory of the registry (required unless --registry=in_memory)")
+	flags.StringVar(&c.LogDir, "log_dir", "", "directory of the log that operators read as /master/log (default: log below --work_dir)")
 	flags.StringVar(&c.Registry, "registry", c.Registry, "where the registry lives: etcd (embedded, below --work_dir) or in_memory")
 	flags.StringVar(&c.EtcdListen, "etcd_listen", c.EtcdListen, "host:port at which the embedded etcd serves other parts, port 0 for a free one; it asks nobody for a password")
 	flags.Var(&f.allocationInterval, "allocation_interval", "time between two rounds of offers over all agents")
@@ -75,6 +76,8 @@ func (f *masterFlags) register(flags *pflag.FlagSet) {
 	flags.IntVar(&c.MaxUnreachableTasksPerFramework, "max_unreachable_tasks_per_framework", c.MaxUnreachableTasksPerFramework, "unreachable tasks remembered per framework")
 	flags.Var(&f.gcInterval, "registry_gc_interval", "time between two clearings of the registry")
 	flags.Var(&f.maxAgentAge, "registry_max_agent_age", "how long unreachable and gone agents are remembered")
+	flags.IntVar(&c.MaxSubscribers, "max_operator_event_stream_subscribers", c.MaxSubscribers, "operators' event streams; the oldest ends when there is one more")
+	flags.BoolVar(&c.PerFrameworkMetrics, "publish_per_framework_metrics", c.PerFrameworkMetrics, "show metrics of each framework")
 	flags.IntVar(&c.RegistryMaxAgentCount, "registry_max_agent_count", c.RegistryMaxAgentCount, "unreachable and gone agents remembered")
 }
 
@@ -90,11 +93,8 @@ func (f *masterFlags) run(ctx context.Context, flags *pflag.FlagSet) error {
 	if c.Weights, err = parseWeights(f.weights); err != nil {
 		return err
 	}
-	flags.VisitAll(func(x *pflag.Flag) {
-		if x.Name != "help" && x.Value.String() != "" {
-			c.Flags[x.Name] = x.Value.String()
-		}
-	})
+	c.LogLevel = logLevel
+	flags.Visit(func(x *pflag.Flag) { c.Flags[x.Name] = x.Value.String() })
 	return master.Run(ctx, c, slog.Default(), nil)
 }
 

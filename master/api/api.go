@@ -46,6 +46,8 @@ type Backend interface {
 	Unwatch(s *Stream)
 	// Explain says why a framework is offered nothing; false if there is no such framework.
 	Explain(ctx context.Context, framework string) ([]offers.Reason, bool, error)
+	// Standings are the roles as the allocator sees them.
+	Standings(ctx context.Context) ([]offers.RoleStanding, error)
 	// Watchers is the number of operators' streams, Backlog the number of letters that waited for the master lately.
 	Watchers() int
 	Backlog() int
@@ -53,12 +55,18 @@ type Backend interface {
 
 // Facts are what the API shows of the process itself.
 type Facts struct {
-	Version string
-	Started time.Time
-	Cluster string
-	Flags   map[string]string
-	Build   Build
-	Meters  *Meters
+	Version   string
+	Started   time.Time
+	Cluster   string
+	Flags     map[string]string // by the names of Mesos's
+	OwnFlags  map[string]string // those that Mesos does not have
+	Build     Build
+	Meters    *Meters
+	Verbosity *Verbosity
+	LogDir    string
+	Files     map[string]string // files shown to operators: virtual path to real one
+	// PerFrameworkMetrics says whether metrics of each framework are shown.
+	PerFrameworkMetrics bool
 }
 
 // Build says from what the binary was made.
@@ -213,7 +221,7 @@ func (s *Server) json(w http.ResponseWriter, r *http.Request, v any) {
 		return
 	}
 	if callback := r.URL.Query().Get("jsonp"); callback != "" {
-		s.body(w, r, "text/javascript", []byte(callback+"("+string(data)+");"))
+		s.body(w, r, "text/javascript", []byte(callback+"("+string(data)+")"))
 		return
 	}
 	s.body(w, r, codec.MediaTypeJSON, data)

@@ -29,6 +29,15 @@ func (s *Server) routeReads(both func(string, http.HandlerFunc)) {
 	both("/roles", s.reading(func(v *core.View, _ *http.Request) any { return rolesJSON(v) }))
 	both("/weights", s.weights)
 	both("/teardown", s.teardown)
+	s.mux.HandleFunc("/files/browse", s.browse)
+	s.mux.HandleFunc("/files/read", s.pail)
+	s.mux.HandleFunc("/files/download", s.download)
+	s.mux.HandleFunc("/files/debug", s.shownFiles)
+	s.mux.HandleFunc("/logging/toggle", s.toggle)
+	s.mux.HandleFunc("/system/stats.json", s.systemStats)
+	s.mux.HandleFunc("/__processes__", s.processes)
+	s.mux.HandleFunc("/help", s.help)
+	s.mux.HandleFunc("/tombolo/flags", func(w http.ResponseWriter, r *http.Request) { s.json(w, r, s.facts.OwnFlags) })
 	s.mux.HandleFunc("/metrics/snapshot", s.metricsSnapshot)
 	s.mux.HandleFunc("/metrics", s.prometheus)
 	s.mux.HandleFunc("/tombolo/explain", s.explain)
@@ -141,6 +150,9 @@ func (s *Server) stateJSON(v *core.View) map[string]any {
 	}
 	if s.facts.Cluster != "" {
 		m["cluster"] = s.facts.Cluster
+	}
+	if s.facts.LogDir != "" {
+		m["log_dir"] = s.facts.LogDir
 	}
 	addDomain(m, v.Master.Domain)
 	return m

@@ -22,13 +22,35 @@ import (
 // metricsSnapshot serves the metrics by Mesos's names (reference appendix C). What
 // is not measured is left out; a counter of what this master never does is 0.
 func (s *Server) metricsSnapshot(w http.ResponseWriter, r *http.Request) {
-	if v, ok := s.view(w, r); ok {
-		s.json(w, r, s.metrics(v))
+	if !metricsTimeout(w, r) {
+		return
+	}
+	if m, ok := s.measured(w, r); ok {
+		s.json(w, r, m)
 	}
 }
 
-func (s *Server) metricList(v *core.View) []mesos.Metric {
+// measured is every metric now, or a refusal.
+func (s *Server) measured(w http.ResponseWriter, r *http.Request) (map[string]float64, bool) {
+	v, ok := s.view(w, r)
+	if !ok {
+		return nil, false
+	}
+	standings, err := s.backend.Standings(r.Context())
+	if err != nil {
+		refuse(w, http.StatusServiceUnavailable, "%s", err)
+		return nil, false
+	}
 	m := s.metrics(v)
+	for _, role := range standings {
+		if len(role.Frameworks) > 0 {
+			m["allocator/mesos/roles/"+role.Role+"/shares/dominant"] = role.Share
+		}
+	}
+	return m, true
+}
+
+func metricList(m map[string]float64) []mesos.Metric {
 	var list []mesos.Metric
 	for _, name := range sortedNames(m) {
 		value := m[name]
@@ -40,11 +62,10 @@ func (s *Server) metricList(v *core.View) []mesos.Metric {
 // prometheus serves the same numbers for Prometheus: tombolo_ and the name, with
 // what is no letter or digit as _. Metrics of single frameworks are left out.
 func (s *Server) prometheus(w http.ResponseWriter, r *http.Request) {
-	v, ok := s.view(w, r)
+	m, ok := s.measured(w, r)
 	if !ok {
 		return
 	}
-	m := s.metrics(v)
 	var out bytes.Buffer
 	for _, name := range sortedNames(m) {
 		if strings.HasPrefix(name, "master/frameworks/") {
@@ -73,8 +94,10 @@ func (s *Server) metrics(v *core.View) map[string]float64 {
 	taskMetrics(m, v)
 	messageMetrics(m, &v.Counters)
 	operationMetrics(m)
-	for _, f := range v.Frameworks {
-		frameworkMetrics(m, f)
+	if s.facts.PerFrameworkMetrics {
+		for _, f := range v.Frameworks {
+			frameworkMetrics(m, f)
+		}
 	}
 	for _, r := range rolesOf(v) {
 		for name, q := range quantities(r.allocated.Plus(r.reserved)) {

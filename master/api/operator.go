@@ -41,6 +41,19 @@ func (s *Server) operator(w http.ResponseWriter, r *http.Request) {
 	switch call.Type {
 	case master.Call_SUBSCRIBE:
 		s.watch(w, r, out)
+	case master.Call_SET_LOGGING_LEVEL:
+		s.facts.Verbosity.Set(call.SetLoggingLevel.Level, time.Duration(call.SetLoggingLevel.Duration.Nanoseconds))
+		w.WriteHeader(http.StatusOK)
+	case master.Call_GET_METRICS:
+		if m, ok := s.measured(w, r); ok {
+			s.respond(w, r, out, &master.Response{Type: master.Response_GET_METRICS, GetMetrics: &master.Response_GetMetrics{Metrics: metricList(m)}}, nil)
+		}
+	case master.Call_LIST_FILES:
+		m, err := s.listFiles(call.ListFiles)
+		s.respond(w, r, out, m, err)
+	case master.Call_READ_FILE:
+		m, err := s.readFileCall(call.ReadFile)
+		s.respond(w, r, out, m, err)
 	case master.Call_TEARDOWN:
 		s.ask(w, r, func(id core.RequestID) core.Event {
 			return core.TornDown{Request: id, Framework: call.Teardown.FrameworkID.Value}
@@ -52,6 +65,20 @@ func (s *Server) operator(w http.ResponseWriter, r *http.Request) {
 	default:
 		s.read(w, r, call, out)
 	}
+}
+
+// respond answers with m, or says why there is no file.
+func (s *Server) respond(w http.ResponseWriter, r *http.Request, out codec.Codec, m *master.Response, err error) {
+	if err != nil {
+		fileFailed(w, err)
+		return
+	}
+	data, err := render(out, m)
+	if err != nil {
+		refuse(w, http.StatusInternalServerError, "the answer could not be rendered: %s", err)
+		return
+	}
+	s.body(w, r, out.MediaType(), data)
 }
 
 // unknownCall tells a call of type UNKNOWN from one without type (reference row OPR-08).
@@ -153,10 +180,8 @@ func (s *Server) response(v *core.View, t master.Call_Type) *master.Response {
 		return &master.Response{Type: master.Response_GET_FLAGS, GetFlags: &master.Response_GetFlags{Flags: s.flagList()}}
 	case master.Call_GET_VERSION:
 		return &master.Response{Type: master.Response_GET_VERSION, GetVersion: &master.Response_GetVersion{VersionInfo: s.versionInfo()}}
-	case master.Call_GET_METRICS:
-		return &master.Response{Type: master.Response_GET_METRICS, GetMetrics: &master.Response_GetMetrics{Metrics: s.metricList(v)}}
 	case master.Call_GET_LOGGING_LEVEL:
-		return &master.Response{Type: master.Response_GET_LOGGING_LEVEL, GetLoggingLevel: &master.Response_GetLoggingLevel{}}
+		return &master.Response{Type: master.Response_GET_LOGGING_LEVEL, GetLoggingLevel: &master.Response_GetLoggingLevel{Level: s.facts.Verbosity.Level()}}
 	case master.Call_GET_STATE:
 		return &master.Response{Type: master.Response_GET_STATE, GetState: stateMessage(v)}
 	case master.Call_GET_AGENTS:

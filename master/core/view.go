@@ -106,6 +106,9 @@ func (s *State) Explain(framework string) ([]offers.Reason, bool) {
 	return s.ledger.Explain(framework), true
 }
 
+// Standings are the roles as the allocator sees them.
+func (s *State) Standings() []offers.RoleStanding { return s.ledger.Roles() }
+
 // touch notes that a framework and an agent, either of which may be nil, look different now.
 func (s *State) touch(f *framework, a *agent) {
 	if f != nil {

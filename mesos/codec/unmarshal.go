@@ -168,6 +168,11 @@ func setUint(v reflect.Value, value any) error {
 	}
 	number, err := strconv.ParseUint(text, 10, v.Type().Bits())
 	if err != nil {
+		// Mesos casts: -1 in 32 bits is the largest number, which SET_LOGGING_LEVEL relies on.
+		if n, nerr := strconv.ParseInt(text, 10, 32); nerr == nil && v.Type().Bits() == 32 {
+			v.SetUint(uint64(uint32(int32(n))))
+			return nil
+		}
 		x, ferr := strconv.ParseFloat(text, 64)
 		if ferr != nil || x != math.Trunc(x) || x < 0 || x > 1<<53 || v.OverflowUint(uint64(x)) {
 			return mismatch("a whole number of at least 0 that fits", value)
