@@ -79,7 +79,8 @@ func fileFailed(w http.ResponseWriter, err error) {
 	case errors.As(err, &outside):
 		refuse(w, http.StatusBadRequest, "%s", err)
 	case errors.Is(err, errNoFile), errors.Is(err, fs.ErrNotExist):
-		refuse(w, http.StatusNotFound, "")
+		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+		w.WriteHeader(http.StatusNotFound)
 	default:
 		refuse(w, http.StatusInternalServerError, "%s", err)
 	}
