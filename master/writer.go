@@ -33,7 +33,7 @@ func newWriter(r registry.Registry, meters *api.Meters, written func(core.Regist
 }
 
 // write queues a change. The queue is bounded by the core: it has at most one
-// change under way per agent.
+// change under way per agent and per framework.
 func (w *writer) write(c core.RegistryChange) {
 	w.mu.Lock()
 	w.queue = append(w.queue, c)
@@ -68,13 +68,18 @@ func (w *writer) run(ctx context.Context) {
 	}
 }
 
+// big says whether a change may touch so many keys that it goes alone.
+func big(c core.RegistryChange) bool {
+	return len(c.IDs)+len(c.Weights)+len(c.Quotas)+len(c.Machines) > 1 || c.Kind == core.SetSchedule
+}
+
 // take returns the next changes to write together. Those that touch many keys go alone.
 func (w *writer) take() []core.RegistryChange {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	n := 0
 	for n < len(w.queue) && n < maxChanges {
-		if big := len(w.queue[n].IDs)+len(w.queue[n].Weights) > 1; big {
+		if big(w.queue[n]) {
 			if n == 0 {
 				n = 1
 			}

@@ -12,7 +12,7 @@ func (s *State) call(e SchedulerCalled) {
 	switch {
 	case f == nil:
 		s.reply(e.Request, 400, "Framework cannot be found")
-	case !f.connected:
+	case !f.connected || f.retiring:
 		s.reply(e.Request, 403, "Framework is not subscribed")
 	case e.Stream == "":
 		s.reply(e.Request, 400, "All non-subscribe calls should include the 'Mesos-Stream-Id' header")
@@ -40,7 +40,7 @@ func (s *State) serve(f *framework, e SchedulerCalled) {
 	s.reply(e.Request, 202, "")
 	switch c.Type {
 	case scheduler.Call_TEARDOWN:
-		s.removeFramework(f)
+		s.retire(f, func(error) {})
 	case scheduler.Call_ACCEPT:
 		s.counts.message("launch_tasks")
 		s.accept(f, c.Accept)

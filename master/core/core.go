@@ -113,6 +113,7 @@ func New(cfg Config, reg *Registry, now time.Time) *State {
 	for role, w := range reg.Weights {
 		s.setWeight(role, w)
 	}
+	s.recoverFrameworks(reg.Frameworks)
 	if len(s.recovered) > 0 {
 		s.timers.add(timer{at: now.Add(cfg.AgentReregisterTimeout), kind: recoveredExpire})
 	}

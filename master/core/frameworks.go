@@ -27,7 +27,12 @@ type framework struct {
 	incarnation  uint64
 	registered   time.Time
 	reregistered time.Time
+	disconnected time.Time       // since when it is away; zero while it is connected
 	suppressed   map[string]bool // roles that want no offers
+
+	stored    FrameworkRecord // what the registry has of it
+	recording bool            // the registry is being told of it
+	retiring  bool            // the registry is being told of its removal
 
 	tasks       map[string]*task
 	inOrder     taskList                        // the same
@@ -122,7 +127,7 @@ func (s *State) refuseSubscription(e SchedulerSubscribed, f *framework) error {
 	if err := s.validFramework(info, e.Call.Subscribe.SuppressedRoles); err != nil {
 		return err
 	}
-	if s.removed[info.GetID().GetValue()] {
+	if s.removed[info.GetID().GetValue()] || f != nil && f.retiring {
 		return fmt.Errorf("Framework has been removed") //nolint:staticcheck // text known to schedulers
 	}
 	if f != nil && !f.recovered && f.info.GetPrincipal() != info.GetPrincipal() {
@@ -137,6 +142,7 @@ func (s *State) connect(f *framework, e SchedulerSubscribed) {
 	f.stream = e.Stream
 	s.streams[e.Stream] = f
 	f.active, f.connected, f.recovered = true, true, false
+	f.disconnected = time.Time{}
 	f.incarnation++
 	f.suppressed = set(e.Call.Subscribe.SuppressedRoles)
 	interval := HeartbeatInterval.Seconds()
@@ -149,6 +155,7 @@ func (s *State) connect(f *framework, e SchedulerSubscribed) {
 	}})
 	s.heartbeat(e.Stream)
 	s.enlist(f)
+	s.record(f)
 	s.note("framework subscribed", "framework_id", f.id, "name", f.info.Name)
 }
 
@@ -206,14 +213,16 @@ func (s *State) streamClosed(e StreamClosed) {
 	s.note("framework disconnected", "framework_id", f.id, "name", f.info.Name, "reason", e.Reason)
 	f.stream = ""
 	f.active, f.connected = false, false
+	f.disconnected = s.now
 	s.dropOffers(f)
 	s.ledger.DeactivateFramework(f.id)
 	s.touch(f, nil)
-	timeout := seconds(f.info.GetFailoverTimeout())
-	if timeout <= 0 {
-		s.removeFramework(f)
+	timeout := f.failoverTimeout()
+	if timeout == 0 {
+		s.retire(f, func(error) {})
 		return
 	}
+	s.record(f)
 	s.timers.add(timer{at: s.now.Add(timeout), kind: failover, id: f.id, gen: f.incarnation})
 }
 
@@ -224,7 +233,7 @@ func (s *State) failoverExpired(id string, incarnation uint64) {
 		return
 	}
 	s.note("framework did not come back within its failover timeout", "framework_id", id)
-	s.removeFramework(f)
+	s.retire(f, func(error) {})
 }
 
 // removeFramework ends a framework and all it runs (reference rows CALL-02, SUB-12).
@@ -308,6 +317,7 @@ func (s *State) updateFramework(f *framework, e SchedulerCalled) {
 	if !same {
 		s.broadcastFramework(f)
 	}
+	s.record(f)
 	s.reply(e.Request, 200, "")
 }
 
@@ -318,8 +328,13 @@ func (s *State) tornDown(e TornDown) {
 		s.reply(e.Request, 400, "No framework found with ID %s", e.Framework)
 		return
 	}
-	s.removeFramework(f)
-	s.reply(e.Request, 200, "")
+	s.retire(f, func(err error) {
+		if err != nil {
+			s.reply(e.Request, 503, "the removal of the framework could not be stored: %s", err)
+			return
+		}
+		s.reply(e.Request, 200, "")
+	})
 }
 
 func errorEvent(message string) *scheduler.Event {

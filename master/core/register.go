@@ -24,6 +24,8 @@ type admission struct {
 	// returned says that the agent was unreachable or unknown before.
 	returned bool
 	then     func(RegistryChange, *admission)
+	// failed, if not nil, hears that the change could not be made durable.
+	failed func(error)
 }
 
 // agentMessage takes in a message from an agent.
@@ -91,6 +93,9 @@ func (s *State) registryWritten(e RegistryWritten) {
 	if e.Err != nil {
 		s.emit(Note{Error: true, Message: "the registry could not be written; the change is given up", Attributes: []any{"kind", int(e.Change.Kind), "error", e.Err.Error()}})
 		s.registryFailed(e)
+		if w.failed != nil {
+			w.failed(e.Err)
+		}
 		return
 	}
 	w.then(e.Change, w)
@@ -348,6 +353,8 @@ func (s *State) takeIn(a *agent, m *messages.ReregisterSlaveMessage, tell bool) 
 		}
 		f := s.newFramework(id, info)
 		f.recovered = true
+		s.awaitRecovered(f)
+		s.record(f)
 		s.touch(f, nil)
 		s.announce(&master.Event{Type: master.Event_FRAMEWORK_ADDED, FrameworkAdded: &master.Event_FrameworkAdded{Framework: s.frameworkMessage(f)}})
 	}

@@ -16,6 +16,8 @@ const (
 	recoveredExpire                      // agents of the registry that never came back
 	offerExpire                          // id: offer
 	registryGC                           // forget old unreachable agents
+	recordFramework                      // id: framework, whose record could not be written
+	recordRecovered                      // frameworks of the registry that have not come back yet
 )
 
 // timer is something that is due at a time. It is never cancelled: whoever fires
@@ -77,5 +79,11 @@ func (s *State) fire(t timer) {
 		s.offerExpired(t.id)
 	case registryGC:
 		s.pruneRegistry()
+	case recordFramework:
+		if f := s.frameworks[t.id]; f != nil {
+			s.record(f)
+		}
+	case recordRecovered:
+		s.recordRecoveredFrameworks()
 	}
 }
