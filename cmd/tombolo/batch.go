@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
-	"net"
 	"os"
 	"strconv"
 	"strings"
@@ -21,10 +19,7 @@ import (
 
 // batchCommand is `tombolo batch`: without a subcommand it runs the batch framework, with one it is its client.
 func batchCommand() *cobra.Command {
-	var config batch.Config
-	var ip string
-	var port int
-	var failover int64
+	var own frameworkFlags
 	cmd := &cobra.Command{
 		Use:   "batch",
 		Short: "Run batch jobs: many tasks of one command",
@@ -35,33 +30,18 @@ at --server or $TOMBOLO_BATCH. Flags of the framework are read from BATCH_<FLAG>
 			if err := environment(cmd, "BATCH_"); err != nil {
 				return err
 			}
-			if config.State == "" {
+			if own.config.State == "" {
 				return errors.New("batch needs --state, for example --state=file:///var/lib/tombolo/batch (or one of the subcommands run, list, status, logs, cancel)")
 			}
-			listener, err := net.Listen("tcp", net.JoinHostPort(ip, strconv.Itoa(port)))
+			config, err := own.listen("batch")
 			if err != nil {
-				return fmt.Errorf("batch can't listen: %w (choose another --port)", err)
+				return err
 			}
-			defer listener.Close()
-			config.Listener, config.Log = listener, slog.Default()
-			if config.Host == "" {
-				config.Host = reachable(ip)
-			}
-			config.Failover = time.Duration(failover) * time.Second
-			slog.Info("batch listens", "address", listener.Addr().String())
+			defer config.Listener.Close()
 			return batch.Run(cmd.Context(), config)
 		},
 	}
-	flags := cmd.Flags()
-	flags.StringVar(&config.Master, "master", "localhost:5050", "the Mesos master, HOST:PORT[,HOST:PORT...]")
-	flags.StringVar(&ip, "ip", "", "address to listen on (default: all)")
-	flags.IntVar(&port, "port", 8090, "port of the API")
-	flags.StringVar(&config.Host, "hostname", "", "how others reach this host (default: --ip or the host's name)")
-	flags.StringVar(&config.Role, "role", "*", "role that resources are taken for")
-	flags.StringVar(&config.User, "user", "root", "user that tasks run as which name none")
-	flags.StringVar(&config.Name, "name", "batch", "name shown by the master")
-	flags.Int64Var(&failover, "failover_timeout", 604800, "seconds the master keeps the tasks while this process is away")
-	flags.StringVar(&config.State, "state", "", "where state is kept: etcd://HOST:PORT/PATH or file:///DIRECTORY (required)")
+	own.add(cmd, "batch", 8090)
 	cmd.AddCommand(batchRun(), batchList(), batchStatus(), batchLogs(), batchCancel())
 	return cmd
 }

@@ -8,10 +8,11 @@ import (
 	"strings"
 	"time"
 
-	"github.com/mesos/mesos-go/api/v1/lib"
+	"github.com/mesos/mesos-go/api/v1/lib/scheduler"
 
 	"github.com/tombolo-project/tombolo/frameworks/orders"
 	"github.com/tombolo-project/tombolo/frameworks/placement"
+	"github.com/tombolo-project/tombolo/frameworks/service"
 	"github.com/tombolo-project/tombolo/frameworks/store"
 )
 
@@ -47,20 +48,8 @@ const (
 	keyTask      = "task/" // task/<job>/<index>
 )
 
-// The events that Step takes in.
+// The events that Step takes in, beside those of package service.
 type (
-	// Tick is the passing of time, twice a second.
-	Tick struct{}
-	// Subscribed is a new subscription to a master.
-	Subscribed struct{ ID mesos.FrameworkID }
-	// Disconnected is its end.
-	Disconnected struct{}
-	// Removed is the master's word that the framework is gone for good.
-	Removed struct{}
-	// Offered is a batch of offers, all answered at once.
-	Offered struct{ Offers []mesos.Offer }
-	// Updated is a task's status.
-	Updated struct{ Status mesos.TaskStatus }
 	// Submit adds a job under an id that is new.
 	Submit struct {
 		ID   string
@@ -166,21 +155,21 @@ func (c *Core) Step(now time.Time, event any) ([]any, error) {
 	c.now, c.effects = now, nil
 	var err error
 	switch e := event.(type) {
-	case Tick:
+	case service.Tick:
 		c.tick()
-	case Subscribed:
+	case service.Subscribed:
 		c.appetite.Connected()
 		if c.frameworkID != e.ID.Value {
 			c.frameworkID = e.ID.Value
 			c.dirty = append(c.dirty, store.Change{Key: keyFramework, Value: []byte(e.ID.Value)})
 		}
-	case Disconnected:
+	case service.Disconnected:
 		c.appetite.Disconnected()
-	case Removed:
+	case service.Removed:
 		c.removed()
-	case Offered:
+	case service.Offered:
 		c.offered(e.Offers)
-	case Updated:
+	case service.Updated:
 		c.updated(e.Status)
 	case Submit:
 		err = c.submit(e)
@@ -383,4 +372,13 @@ func (c *Core) ordered() []*job {
 		return strings.Compare(a.ID, b.ID)
 	})
 	return list
+}
+
+// Tasks names the active tasks (service.Core).
+func (c *Core) Tasks() []scheduler.Call_Reconcile_Task {
+	var tasks []scheduler.Call_Reconcile_Task
+	for id, t := range c.tasks {
+		tasks = append(tasks, orders.Task(id, t.AgentID))
+	}
+	return tasks
 }

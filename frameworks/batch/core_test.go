@@ -9,6 +9,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/tombolo-project/tombolo/frameworks/orders"
+	"github.com/tombolo-project/tombolo/frameworks/service"
 )
 
 // world runs a core against a crude master: it offers, loses, repeats and reorders as rapid likes.
@@ -73,7 +74,7 @@ func (w *world) check() {
 
 func (w *world) end(id string, state mesos.TaskState) {
 	delete(w.live, id)
-	w.step(Updated{status(id, state)})
+	w.step(service.Updated{Status: status(id, state)})
 }
 
 func status(id string, state mesos.TaskState) mesos.TaskStatus {
@@ -83,7 +84,7 @@ func status(id string, state mesos.TaskState) mesos.TaskStatus {
 func (w *world) offer(cpus float64) {
 	w.serial++
 	kind := mesos.SCALAR
-	w.step(Offered{[]mesos.Offer{{ID: mesos.OfferID{Value: fmt.Sprint(w.serial)}, AgentID: mesos.AgentID{Value: "a"}, Hostname: "h",
+	w.step(service.Offered{Offers: []mesos.Offer{{ID: mesos.OfferID{Value: fmt.Sprint(w.serial)}, AgentID: mesos.AgentID{Value: "a"}, Hostname: "h",
 		Resources: []mesos.Resource{{Name: "cpus", Type: &kind, Scalar: &mesos.Value_Scalar{Value: cpus}},
 			{Name: "mem", Type: &kind, Scalar: &mesos.Value_Scalar{Value: 1000 * cpus}}}}}})
 }
@@ -105,7 +106,7 @@ func TestEveryTaskCountsOnce(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		core, _ := NewCore(nil)
 		w := &world{T: t, core: core, stored: map[string][]byte{}, now: time.Unix(1e9, 0), live: map[string]bool{}, starts: map[string]int{}}
-		w.step(Subscribed{mesos.FrameworkID{Value: "f"}})
+		w.step(service.Subscribed{ID: mesos.FrameworkID{Value: "f"}})
 		spec := Spec{Name: "j", Command: []string{"x"}, Cpus: 1, Mem: 10, Tasks: rapid.IntRange(1, 12).Draw(t, "tasks"),
 			Retries: rapid.IntRange(0, 3).Draw(t, "retries"), Parallelism: rapid.IntRange(0, 4).Draw(t, "parallelism")}
 		w.step(Submit{"j-1", spec})
@@ -116,7 +117,7 @@ func TestEveryTaskCountsOnce(t *testing.T) {
 				w.offer(float64(rapid.IntRange(0, 4).Draw(t, "cpus")))
 			case "run":
 				if id := w.any(); id != "" {
-					w.step(Updated{status(id, mesos.TASK_RUNNING)})
+					w.step(service.Updated{Status: status(id, mesos.TASK_RUNNING)})
 				}
 			case "finish":
 				w.end(w.any(), mesos.TASK_FINISHED)
@@ -126,12 +127,12 @@ func TestEveryTaskCountsOnce(t *testing.T) {
 				w.end(w.any(), mesos.TASK_GONE)
 			case "part": // and the task lives on, unseen
 				if id := w.any(); id != "" {
-					w.step(Updated{status(id, mesos.TASK_UNREACHABLE)})
+					w.step(service.Updated{Status: status(id, mesos.TASK_UNREACHABLE)})
 				}
 			case "repeat":
 				for id := range w.starts {
 					if !w.live[id] {
-						w.step(Updated{status(id, mesos.TASK_FINISHED)})
+						w.step(service.Updated{Status: status(id, mesos.TASK_FINISHED)})
 						break
 					}
 				}
@@ -145,9 +146,9 @@ func TestEveryTaskCountsOnce(t *testing.T) {
 				if after := w.core.jobs["j-1"].Job; fmt.Sprint(after.Counts, after.State, after.Canceling) != fmt.Sprint(before.Counts, before.State, before.Canceling) {
 					t.Fatalf("after a restart %+v %s, before %+v %s", after.Counts, after.State, before.Counts, before.State)
 				}
-				w.step(Subscribed{mesos.FrameworkID{Value: "f"}})
+				w.step(service.Subscribed{ID: mesos.FrameworkID{Value: "f"}})
 			case "tick":
-				w.step(Tick{})
+				w.step(service.Tick{})
 			case "cancel":
 				if rapid.IntRange(0, 20).Draw(t, "really") == 0 && w.core.jobs["j-1"].State == JobRunning {
 					w.step(Cancel{"j-1"})
@@ -159,7 +160,7 @@ func TestEveryTaskCountsOnce(t *testing.T) {
 				return
 			}
 			w.now = w.now.Add(time.Minute)
-			w.step(Tick{})
+			w.step(service.Tick{})
 			w.offer(4)
 			for id := range w.live {
 				w.end(id, mesos.TASK_FINISHED)
@@ -180,22 +181,22 @@ func TestTimeoutRetriesAndErrors(t *testing.T) {
 		}
 		return effects
 	}
-	step(Subscribed{mesos.FrameworkID{Value: "f"}})
+	step(service.Subscribed{ID: mesos.FrameworkID{Value: "f"}})
 	step(Submit{"j", Spec{Name: "j", Command: []string{"x"}, Cpus: 1, Mem: 1, Tasks: 2, Retries: 1, TimeoutSeconds: 10}})
 	kind := mesos.SCALAR
-	offered := Offered{[]mesos.Offer{{ID: mesos.OfferID{Value: "o"}, AgentID: mesos.AgentID{Value: "a"}, Resources: []mesos.Resource{
+	offered := service.Offered{Offers: []mesos.Offer{{ID: mesos.OfferID{Value: "o"}, AgentID: mesos.AgentID{Value: "a"}, Resources: []mesos.Resource{
 		{Name: "cpus", Type: &kind, Scalar: &mesos.Value_Scalar{Value: 4}}, {Name: "mem", Type: &kind, Scalar: &mesos.Value_Scalar{Value: 4}}}}}}
 	step(offered)
-	step(Updated{status("j.0.1", mesos.TASK_RUNNING)})
-	step(Updated{status("j.1.1", mesos.TASK_ERROR)}) // is not tried again
+	step(service.Updated{Status: status("j.0.1", mesos.TASK_RUNNING)})
+	step(service.Updated{Status: status("j.1.1", mesos.TASK_ERROR)}) // is not tried again
 	if c := core.jobs["j"].Counts; c.Failed != 1 || c.Active != 1 {
 		t.Fatalf("after TASK_ERROR: %+v", c)
 	}
 	now = now.Add(10 * time.Second)
-	if effects := step(Tick{}); len(effects) != 1 || effects[0] != (orders.Kill{Task: "j.0.1", Agent: "a"}) {
+	if effects := step(service.Tick{}); len(effects) != 1 || effects[0] != (orders.Kill{Task: "j.0.1", Agent: "a"}) {
 		t.Fatalf("at the timeout: %+v", effects)
 	}
-	step(Updated{status("j.0.1", mesos.TASK_KILLED)})
+	step(service.Updated{Status: status("j.0.1", mesos.TASK_KILLED)})
 	if task := core.jobs["j"].tasks[0]; task.State != TaskPending || task.Failures != 1 || task.Message != "killed after 10 seconds, the job's timeout" {
 		t.Fatalf("after the timeout: %+v", task)
 	}
@@ -203,13 +204,13 @@ func TestTimeoutRetriesAndErrors(t *testing.T) {
 	step(offered)
 	agentFailed, reason := status("j.0.2", mesos.TASK_FAILED), mesos.REASON_EXECUTOR_TERMINATED
 	agentFailed.Reason = &reason
-	step(Updated{agentFailed}) // is no failure of the command
+	step(service.Updated{Status: agentFailed}) // is no failure of the command
 	if task := core.jobs["j"].tasks[0]; task.State != TaskPending || task.Failures != 1 || task.Lost != 1 {
 		t.Fatalf("after the executor's end: %+v", task)
 	}
 	now = now.Add(time.Minute)
 	step(offered)
-	step(Updated{status("j.0.3", mesos.TASK_FAILED)})
+	step(service.Updated{Status: status("j.0.3", mesos.TASK_FAILED)})
 	if j := core.jobs["j"]; j.State != JobFailed || j.Counts.Failed != 2 {
 		t.Fatalf("in the end: %+v", j.Job)
 	}

@@ -42,7 +42,7 @@ func (f *Framework) copyLog(ctx context.Context, w http.ResponseWriter, t *Task,
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	w.WriteHeader(http.StatusOK)
 	if _, err := io.Copy(w, io.LimitReader(body, maxLog)); err != nil {
-		f.log.Debug("a log was not passed on to its end", "task_id", t.TaskID, "error", err)
+		f.Log.Debug("a log was not passed on to its end", "task_id", t.TaskID, "error", err)
 	}
 	return nil
 }

@@ -86,7 +86,7 @@ func (f *Framework) submitJob(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	id := spec.Name + "-" + strings.ReplaceAll(uuid.NewString(), "-", "")[:8]
-	if err := f.loop.Do(r.Context(), Submit{id, spec}); err != nil {
+	if err := f.Do(r.Context(), Submit{id, spec}); err != nil {
 		writeError(w, err)
 		return
 	}
@@ -103,7 +103,7 @@ func (f *Framework) submitJob(w http.ResponseWriter, r *http.Request) {
 func (f *Framework) find(ctx context.Context, id string) (Job, []*Task, error) {
 	var found *Job
 	var tasks []*Task
-	err := f.loop.Look(ctx, func() {
+	err := f.Look(ctx, func() {
 		if j := f.core.jobs[id]; j != nil {
 			view := f.core.view(j)
 			found, tasks = &view, slices.Clone(j.tasks)
@@ -139,7 +139,7 @@ func (c *Core) view(j *job) Job {
 
 func (f *Framework) listJobs(w http.ResponseWriter, r *http.Request) {
 	jobs := []Job{}
-	err := f.loop.Look(r.Context(), func() {
+	err := f.Look(r.Context(), func() {
 		for _, j := range f.core.jobs {
 			jobs = append(jobs, f.core.view(j))
 		}
@@ -168,7 +168,7 @@ func (f *Framework) showJob(w http.ResponseWriter, r *http.Request) {
 
 func (f *Framework) cancelJob(w http.ResponseWriter, r *http.Request) {
 	id := r.PathValue("id")
-	if err := f.loop.Do(r.Context(), Cancel{id}); err != nil {
+	if err := f.Do(r.Context(), Cancel{id}); err != nil {
 		writeError(w, err)
 		return
 	}

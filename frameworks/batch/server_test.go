@@ -16,6 +16,7 @@ import (
 	"github.com/mesos/mesos-go/api/v1/lib"
 
 	"github.com/tombolo-project/tombolo/frameworks/frameworktest"
+	"github.com/tombolo-project/tombolo/frameworks/service"
 	"github.com/tombolo-project/tombolo/frameworks/store"
 )
 
@@ -27,7 +28,7 @@ func start(t *testing.T, d *frameworktest.Datacenter, s store.Store) (client *Cl
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	f, err := New(ctx, Config{Role: "*", Name: "batch", Listener: listener, Host: "127.0.0.1", Log: slog.New(slog.DiscardHandler)}, s)
+	f, err := New(ctx, service.Config{Role: "*", Name: "batch", Listener: listener, Host: "127.0.0.1", Log: slog.New(slog.DiscardHandler)}, s)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -224,7 +225,7 @@ func TestLogsComeFromTheAgent(t *testing.T) {
 		}
 	}))
 	defer agent.Close()
-	f := &Framework{agents: &http.Client{Transport: named{"j.0.1"}}, log: slog.New(slog.DiscardHandler)}
+	f := &Framework{agents: &http.Client{Transport: named{"j.0.1"}}, Service: &service.Service{Config: service.Config{Log: slog.New(slog.DiscardHandler)}}}
 	w := httptest.NewRecorder()
 	task := &Task{TaskID: "j.0.1", Host: "h", Address: strings.TrimPrefix(agent.URL, "http://")}
 	if err := f.copyLog(t.Context(), w, task, "stdout"); err != nil || w.Body.String() != "hello\n" {

@@ -9,8 +9,10 @@ import (
 	"time"
 
 	"github.com/mesos/mesos-go/api/v1/lib"
+	"github.com/mesos/mesos-go/api/v1/lib/scheduler"
 
 	"github.com/tombolo-project/tombolo/frameworks/orders"
+	"github.com/tombolo-project/tombolo/frameworks/service"
 	"github.com/tombolo-project/tombolo/frameworks/store"
 )
 
@@ -116,17 +118,17 @@ func (c *Core) Step(now time.Time, event Event) ([]Effect, error) {
 
 func (c *Core) take(event Event) error {
 	switch e := event.(type) {
-	case Tick:
+	case service.Tick:
 		c.tick()
-	case Subscribed:
+	case service.Subscribed:
 		c.subscribed(e.ID)
-	case Disconnected:
+	case service.Disconnected:
 		c.appetite.Disconnected()
-	case Removed:
+	case service.Removed:
 		c.removed()
-	case Offered:
+	case service.Offered:
 		c.offered(e.Offers)
-	case Updated:
+	case service.Updated:
 		c.updated(e.Status)
 	case Probed:
 		c.probed(e)
@@ -320,4 +322,13 @@ func (c *Core) hunger() {
 	if order := c.appetite.Decide(c.now, wanted); order != nil {
 		c.effects = append(c.effects, order)
 	}
+}
+
+// Tasks names the tasks of all instances (service.Core).
+func (c *Core) Tasks() []scheduler.Call_Reconcile_Task {
+	var tasks []scheduler.Call_Reconcile_Task
+	for _, i := range c.instances {
+		tasks = append(tasks, orders.Task(i.TaskID, i.AgentID))
+	}
+	return tasks
 }

@@ -10,6 +10,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/tombolo-project/tombolo/frameworks/orders"
+	"github.com/tombolo-project/tombolo/frameworks/service"
 )
 
 // world runs a core against a crude master that offers, loses, repeats and reorders as rapid likes, and forgets
@@ -38,7 +39,7 @@ func (w *world) restart() {
 		w.Fatal(err)
 	}
 	w.core = core
-	w.step(Subscribed{mesos.FrameworkID{Value: "f"}})
+	w.step(service.Subscribed{ID: mesos.FrameworkID{Value: "f"}})
 	w.reconcile()
 }
 
@@ -100,7 +101,7 @@ func (w *world) status(task string, state mesos.TaskState) {
 			w.live[task] = state.String()
 		}
 	}
-	if err := w.step(Updated{mesos.TaskStatus{TaskID: mesos.TaskID{Value: task}, State: &state, AgentID: &mesos.AgentID{Value: "a"}}}); err != nil {
+	if err := w.step(service.Updated{Status: mesos.TaskStatus{TaskID: mesos.TaskID{Value: task}, State: &state, AgentID: &mesos.AgentID{Value: "a"}}}); err != nil {
 		w.Fatal(err)
 	}
 }
@@ -108,7 +109,7 @@ func (w *world) status(task string, state mesos.TaskState) {
 func (w *world) offer(cpus float64) {
 	kind, ranges := mesos.SCALAR, mesos.RANGES
 	w.serial++
-	err := w.step(Offered{[]mesos.Offer{{ID: mesos.OfferID{Value: fmt.Sprint(w.serial)}, AgentID: mesos.AgentID{Value: "a"}, Hostname: "h",
+	err := w.step(service.Offered{Offers: []mesos.Offer{{ID: mesos.OfferID{Value: fmt.Sprint(w.serial)}, AgentID: mesos.AgentID{Value: "a"}, Hostname: "h",
 		Resources: []mesos.Resource{{Name: "cpus", Type: &kind, Scalar: &mesos.Value_Scalar{Value: cpus}},
 			{Name: "mem", Type: &kind, Scalar: &mesos.Value_Scalar{Value: 1000 * cpus}},
 			{Name: "ports", Type: &ranges, Ranges: &mesos.Value_Ranges{Range: []mesos.Value_Range{{Begin: 31000, End: 31999}}}}}}}})
@@ -165,7 +166,7 @@ func TestAnAppBecomesWhatWasAsked(t *testing.T) {
 			case "restart":
 				w.restart()
 			case "tick":
-				if err := w.step(Tick{}); err != nil {
+				if err := w.step(service.Tick{}); err != nil {
 					t.Fatal(err)
 				}
 			case "scale":
@@ -205,7 +206,7 @@ func (w *world) calm() {
 				w.status(id, mesos.TASK_KILLED)
 			}
 		}
-		if err := w.step(Tick{}); err != nil {
+		if err := w.step(service.Tick{}); err != nil {
 			w.Fatal(err)
 		}
 		w.offer(4)
@@ -215,7 +216,7 @@ func (w *world) calm() {
 			w.status(id, mesos.TASK_RUNNING)
 		}
 	}
-	if err := w.step(Tick{}); err != nil {
+	if err := w.step(service.Tick{}); err != nil {
 		w.Fatal(err)
 	}
 }

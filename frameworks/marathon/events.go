@@ -2,27 +2,13 @@ package marathon
 
 import (
 	"time"
-
-	"github.com/mesos/mesos-go/api/v1/lib"
 )
 
 // Event is what Step takes in: facts (past tense) and commands (imperative).
-type Event any
+type Event = any
 
-// The facts.
+// The facts, beside those of package service.
 type (
-	// Tick is the passing of time, twice a second.
-	Tick struct{}
-	// Subscribed is a new subscription to a master.
-	Subscribed struct{ ID mesos.FrameworkID }
-	// Disconnected is its end.
-	Disconnected struct{}
-	// Removed is the master's word that the framework is gone for good.
-	Removed struct{}
-	// Offered is a batch of offers; all are used or declined at once, none is held.
-	Offered struct{ Offers []mesos.Offer }
-	// Updated is a task's status.
-	Updated struct{ Status mesos.TaskStatus }
 	// Probed is the outcome of a Probe.
 	Probed struct {
 		Instance string
@@ -75,7 +61,7 @@ type (
 )
 
 // Effect is what Step wants done.
-type Effect any
+type Effect = any
 
 // The effects, beside the orders to the master (package orders).
 type (

@@ -2,70 +2,34 @@ package marathon
 
 import (
 	"context"
-	"errors"
-	"fmt"
-	"log/slog"
-	"net"
-	"net/http"
-	"strings"
-	"time"
 
 	"github.com/google/uuid"
-	"github.com/mesos/mesos-go/api/v1/lib"
-	"github.com/mesos/mesos-go/api/v1/lib/scheduler"
-	"golang.org/x/sync/errgroup"
 
-	"github.com/tombolo-project/tombolo/frameworks/orders"
-	"github.com/tombolo-project/tombolo/frameworks/owner"
-	"github.com/tombolo-project/tombolo/frameworks/session"
+	"github.com/tombolo-project/tombolo/frameworks/service"
 	"github.com/tombolo-project/tombolo/frameworks/store"
 )
 
-// Config is how a Marathon runs.
-type Config struct {
-	Master   string // host:port[,host:port...]
-	Role     string // the framework's role; "*" is the default one
-	Name     string // FrameworkInfo.name
-	User     string // whom tasks run as that don't say
-	Listener net.Listener
-	Host     string // the name or address that others reach Listener's port at
-	State    string // see store.Open
-	Failover time.Duration
-	Log      *slog.Logger
-}
-
-// Framework joins the core with the master, the API and the prober. It is the session's Handler.
+// Framework is Marathon as a process: its core, its API, health probes, and listeners of events.
 type Framework struct {
-	config Config
+	*service.Service
 	core   *Core
-	loop   *owner.Loop[Event, Effect]
-	mesos  orders.Mesos
 	hub    *hub
 	prober *prober
-	log    *slog.Logger
-	ctx    context.Context // ends with Run; for what the handlers and probes start
 }
 
 // Run runs a Marathon until ctx ends or it can't go on.
-func Run(ctx context.Context, config Config) error {
-	s, err := store.Open(ctx, config.State, config.Log)
-	if err != nil {
-		return err
-	}
-	defer s.Close()
-	f, err := New(ctx, config, s)
-	if err != nil {
-		return err
-	}
-	link, err := session.New(session.Config{Master: config.Master, Framework: f.info(), Handler: f, Log: config.Log})
-	if err != nil {
-		return err
-	}
-	return f.Serve(ctx, link, link.Run)
+func Run(ctx context.Context, config service.Config) error {
+	return service.Run(ctx, config, func(ctx context.Context, s store.Store) (*service.Service, error) {
+		f, err := New(ctx, config, s)
+		if err != nil {
+			return nil, err
+		}
+		return f.Service, nil
+	})
 }
 
 // New loads the state. Tests use it with a session of their own; Run is for everyone else.
-func New(ctx context.Context, config Config, s store.Store) (*Framework, error) {
+func New(ctx context.Context, config service.Config, s store.Store) (*Framework, error) {
 	docs, err := s.Load(ctx)
 	if err != nil {
 		return nil, err
@@ -74,120 +38,21 @@ func New(ctx context.Context, config Config, s store.Store) (*Framework, error) 
 	if err != nil {
 		return nil, err
 	}
-	f := &Framework{config: config, core: core, hub: newHub(), log: config.Log}
-	f.loop = owner.New[Event, Effect](core, s, f.perform, Tick{}, config.Log)
-	f.prober = newProber(func(e Probed) { f.do(e) })
+	f := &Framework{core: core, hub: newHub()}
+	f.prober = newProber(func(e Probed) { f.Post(e) })
+	f.Service = service.New(config, core, s, f.perform, f.Handler())
 	return f, nil
 }
 
-// Serve runs the owner, the API and the session until ctx ends or one of them fails.
-func (f *Framework) Serve(ctx context.Context, link orders.Mesos, run func(context.Context) error) error {
-	f.mesos = link
-	g, ctx := errgroup.WithContext(ctx)
-	f.ctx = ctx
-	server := &http.Server{Handler: f.Handler(), ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute,
-		BaseContext: func(net.Listener) context.Context { return ctx }}
-	g.Go(func() error { return f.loop.Run(ctx) })
-	g.Go(func() error { return run(ctx) })
-	g.Go(func() error {
-		if err := server.Serve(f.config.Listener); !errors.Is(err, http.ErrServerClosed) {
-			return fmt.Errorf("serve the API: %w", err)
-		}
-		return nil
-	})
-	g.Go(func() error {
-		<-ctx.Done()
-		closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
-		defer cancel()
-		if server.Shutdown(closing) != nil {
-			return server.Close()
-		}
-		return nil
-	})
-	return g.Wait()
-}
-
-// info is how the framework presents itself; the id is the one of the last time.
-func (f *Framework) info() mesos.FrameworkInfo {
-	return orders.Info(f.config.Name, f.config.User, f.config.Role, f.config.Host, f.url(), f.core.FrameworkID(), f.config.Failover)
-}
-
-func (f *Framework) url() string { return "http://" + f.address() }
-
-// address is host:port of the API, as others reach it.
-func (f *Framework) address() string {
-	_, port, _ := net.SplitHostPort(f.config.Listener.Addr().String())
-	return net.JoinHostPort(f.config.Host, port)
-}
-
-// perform carries out one effect (owner.Loop). The session's calls don't wait.
-func (f *Framework) perform(effect Effect) {
+// perform carries out the effects that are Marathon's own; none of them waits.
+func (f *Framework) perform(effect any) bool {
 	switch e := effect.(type) {
 	case Probe:
-		f.prober.start(f.ctx, e)
+		f.prober.start(f.Context(), e)
 	case Publish:
 		f.hub.publish(e)
 	default:
-		if !orders.Perform(f.mesos, effect) {
-			f.log.Error("unknown effect", "effect", fmt.Sprintf("%T", effect))
-		}
+		return false
 	}
+	return true
 }
-
-// do hands an event to the owner; trouble with the store is logged by the loop and mended by its next write.
-func (f *Framework) do(event Event) {
-	var away *owner.Unavailable
-	if err := f.loop.Do(f.ctx, event); err != nil && !errors.As(err, &away) && f.ctx.Err() == nil {
-		f.log.Error("event was not taken in", "event", fmt.Sprintf("%T", event), "error", err)
-	}
-}
-
-// The methods of session.Handler.
-
-// Subscribed notes the framework id and lets everything be decided anew.
-func (f *Framework) Subscribed(id mesos.FrameworkID) { f.do(Subscribed{id}) }
-
-// Disconnected stops asking for offers until the next subscription.
-func (f *Framework) Disconnected(error) { f.do(Disconnected{}) }
-
-// Offers has offers used or declined.
-func (f *Framework) Offers(offers []mesos.Offer) { f.do(Offered{offers}) }
-
-// Rescind needs nothing: offers are answered at once.
-func (f *Framework) Rescind(mesos.OfferID) {}
-
-// Update takes a status in; it is acknowledged once what followed from it is durable.
-func (f *Framework) Update(status mesos.TaskStatus) error {
-	f.log.Info("status", "task_id", status.TaskID.Value, "state", status.GetState().String(), "message", status.GetMessage())
-	return f.loop.Do(f.ctx, Updated{status})
-}
-
-// Message has no use: command executors send none.
-func (f *Framework) Message(mesos.AgentID, mesos.ExecutorID, []byte) {}
-
-// Failure is no base for task states; status updates are.
-func (f *Framework) Failure(*mesos.AgentID, *mesos.ExecutorID, *int32) {}
-
-// Tasks are the tasks of all instances.
-func (f *Framework) Tasks() []scheduler.Call_Reconcile_Task {
-	var tasks []scheduler.Call_Reconcile_Task
-	err := f.look(f.ctx, func() {
-		for _, i := range f.core.instances {
-			tasks = append(tasks, orders.Task(i.TaskID, i.AgentID))
-		}
-	})
-	if err != nil {
-		f.log.Warn("nothing is reconciled", "error", err)
-	}
-	return tasks
-}
-
-// Error is the master's last word. A framework that was removed starts anew under another id, once restarted.
-func (f *Framework) Error(message string) {
-	f.log.Error("the master refuses the framework", "message", message)
-	if strings.Contains(message, orders.RemovedMessage) {
-		f.do(Removed{})
-	}
-}
-
-func (f *Framework) look(ctx context.Context, see func()) error { return f.loop.Look(ctx, see) }

@@ -103,7 +103,7 @@ func (f *Framework) route(handle func(*request) (answer, error)) http.HandlerFun
 			return
 		}
 		req := &request{Request: r, body: body}
-		if err := f.look(r.Context(), func() { req.state = f.core.snapshot(time.Now()) }); err != nil {
+		if err := f.Look(r.Context(), func() { req.state = f.core.snapshot(time.Now()) }); err != nil {
 			writeError(w, err)
 			return
 		}
@@ -194,7 +194,7 @@ func (f *Framework) createApp(r *request) (answer, error) {
 		return answer{}, err
 	}
 	id := uuid.NewString()
-	err = f.loop.Do(r.Context(), PutApps{Deployment: id, Force: r.flag("force", false), Apps: []AppChange{{app.ID,
+	err = f.Do(r.Context(), PutApps{Deployment: id, Force: r.flag("force", false), Apps: []AppChange{{app.ID,
 		func(present *App, _ map[string]*App) (*App, error) {
 			if present != nil {
 				return nil, &Error{Kind: Conflict, Message: fmt.Sprintf("An app with id [%s] already exists.", app.ID)}
@@ -204,7 +204,7 @@ func (f *Framework) createApp(r *request) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	if err := f.look(r.Context(), func() { r.state = f.core.snapshot(time.Now()) }); err != nil {
+	if err := f.Look(r.Context(), func() { r.state = f.core.snapshot(time.Now()) }); err != nil {
 		return answer{}, err
 	}
 	if created := r.state.apps[app.ID]; created != nil {
@@ -232,7 +232,7 @@ func (f *Framework) putApps(r *request) (answer, error) {
 		}
 		put.Apps = append(put.Apps, change(CanonicalID(named.ID), body, r.Method == http.MethodPut, r.flag("partialUpdate", true)))
 	}
-	if err := f.loop.Do(r.Context(), put); err != nil {
+	if err := f.Do(r.Context(), put); err != nil {
 		return answer{}, err
 	}
 	return deployed(http.StatusOK, id)
@@ -304,7 +304,7 @@ func (f *Framework) app(r *request, id string) (answer, error) {
 	case http.MethodPut, http.MethodPatch:
 		put := r.Method == http.MethodPut
 		c := change(id, r.body, put, !put || r.flag("partialUpdate", true))
-		if err := f.loop.Do(r.Context(), PutApps{Deployment: deployment, Force: r.flag("force", false), Apps: []AppChange{c}}); err != nil {
+		if err := f.Do(r.Context(), PutApps{Deployment: deployment, Force: r.flag("force", false), Apps: []AppChange{c}}); err != nil {
 			return answer{}, err
 		}
 		if r.state.apps[id] == nil {
@@ -314,7 +314,7 @@ func (f *Framework) app(r *request, id string) (answer, error) {
 		}
 		return deployed(http.StatusOK, deployment)
 	case http.MethodDelete:
-		if err := f.loop.Do(r.Context(), DeleteApp{App: id, Deployment: deployment, Force: r.flag("force", true)}); err != nil {
+		if err := f.Do(r.Context(), DeleteApp{App: id, Deployment: deployment, Force: r.flag("force", true)}); err != nil {
 			return answer{}, err
 		}
 		return deployed(http.StatusOK, deployment)
@@ -337,7 +337,7 @@ func (f *Framework) restart(r *request, id string) (answer, error) {
 		return notAllowed(r)
 	}
 	deployment := uuid.NewString()
-	if err := f.loop.Do(r.Context(), RestartApp{App: id, Deployment: deployment, Force: r.flag("force", false)}); err != nil {
+	if err := f.Do(r.Context(), RestartApp{App: id, Deployment: deployment, Force: r.flag("force", false)}); err != nil {
 		return answer{}, err
 	}
 	return deployed(http.StatusOK, deployment)

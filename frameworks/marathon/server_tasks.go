@@ -90,7 +90,7 @@ func (f *Framework) killTasks(r *request, app string, choose func(*Instance) boo
 	deployment := uuid.NewString()
 	var chosen []*Instance
 	scale := r.flag("scale", false)
-	err := f.loop.Do(r.Context(), KillInstances{App: app, Choose: choose, Scale: scale, Force: r.flag("force", false),
+	err := f.Do(r.Context(), KillInstances{App: app, Choose: choose, Scale: scale, Force: r.flag("force", false),
 		Deployment: deployment, Chosen: &chosen})
 	if err != nil {
 		return answer{}, err
@@ -115,7 +115,7 @@ func (f *Framework) listDeployments(r *request) (answer, error) {
 
 func (f *Framework) deleteDeployment(r *request) (answer, error) {
 	force, rollback := r.flag("force", false), uuid.NewString()
-	if err := f.loop.Do(r.Context(), CancelDeployment{ID: r.PathValue("id"), Rollback: rollback, Force: force}); err != nil {
+	if err := f.Do(r.Context(), CancelDeployment{ID: r.PathValue("id"), Rollback: rollback, Force: force}); err != nil {
 		return answer{}, err
 	}
 	if force {
@@ -140,20 +140,20 @@ func (f *Framework) deleteDelay(r *request) (answer, error) {
 	if !found {
 		return notAllowed(r)
 	}
-	if err := f.loop.Do(r.Context(), ResetDelay{CanonicalID(id)}); err != nil {
+	if err := f.Do(r.Context(), ResetDelay{CanonicalID(id)}); err != nil {
 		return answer{}, err
 	}
 	return answer{status: http.StatusNoContent}, nil
 }
 
 func (f *Framework) showInfo(r *request) (answer, error) {
-	_, port, _ := strings.Cut(f.address(), ":")
+	_, port, _ := strings.Cut(f.Address(), ":")
 	return ok(map[string]any{
-		"name": "marathon", "version": Version, "buildref": "tombolo", "elected": true, "leader": f.address(),
+		"name": "marathon", "version": Version, "buildref": "tombolo", "elected": true, "leader": f.Address(),
 		"frameworkId": r.state.frameworkID,
-		"marathon_config": map[string]any{"master": f.config.Master, "framework_name": f.config.Name, "hostname": f.config.Host,
-			"mesos_role": f.config.Role, "mesos_user": f.config.User, "checkpoint": true, "ha": false,
-			"failover_timeout": int64(f.config.Failover / time.Second), "features": []string{},
+		"marathon_config": map[string]any{"master": f.Master, "framework_name": f.Name, "hostname": f.Host,
+			"mesos_role": f.Role, "mesos_user": f.User, "checkpoint": true, "ha": false,
+			"failover_timeout": int64(f.Failover / time.Second), "features": []string{},
 			"local_port_min": servicePortMin, "local_port_max": servicePortMax},
 		"zookeeper_config": map[string]any{},
 		"http_config":      map[string]any{"http_port": port, "https_port": nil},
@@ -161,13 +161,13 @@ func (f *Framework) showInfo(r *request) (answer, error) {
 }
 
 func (f *Framework) leader(*request) (answer, error) {
-	return ok(map[string]string{"leader": f.address()})
+	return ok(map[string]string{"leader": f.Address()})
 }
 
 // metrics is GET /metrics and /metrics/prometheus, in Prometheus's text form.
 func (f *Framework) metrics(w http.ResponseWriter, r *http.Request) {
 	var s *snapshot
-	if err := f.look(r.Context(), func() { s = f.core.snapshot(time.Now()) }); err != nil {
+	if err := f.Look(r.Context(), func() { s = f.core.snapshot(time.Now()) }); err != nil {
 		writeError(w, err)
 		return
 	}

@@ -20,6 +20,7 @@ import (
 	"github.com/mesos/mesos-go/api/v1/lib"
 
 	"github.com/tombolo-project/tombolo/frameworks/frameworktest"
+	"github.com/tombolo-project/tombolo/frameworks/service"
 	"github.com/tombolo-project/tombolo/frameworks/store"
 )
 
@@ -45,7 +46,7 @@ func (m *marathonUnderTest) start() {
 		m.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	f, err := New(ctx, Config{Role: "*", Name: "marathon", Listener: listener, Host: "127.0.0.1", Log: slog.New(slog.DiscardHandler)}, m.store)
+	f, err := New(ctx, service.Config{Role: "*", Name: "marathon", Listener: listener, Host: "127.0.0.1", Log: slog.New(slog.DiscardHandler)}, m.store)
 	if err != nil {
 		m.Fatal(err)
 	}

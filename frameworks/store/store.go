@@ -81,6 +81,9 @@ func Open(ctx context.Context, address string, log *slog.Logger) (*Etcd, error) 
 	defer cancel()
 	if _, err := s.client.Put(ctx, s.prefix+"owner", s.token); err != nil {
 		s.Close()
+		if errors.Is(err, context.DeadlineExceeded) {
+			err = fmt.Errorf("nobody answers there within %s: %w", dialTimeout, err)
+		}
 		return nil, fmt.Errorf("state %q: take it over: %w", address, err)
 	}
 	return s, nil

@@ -20,7 +20,7 @@ type Area struct {
 
 // frameworkMay is what each framework stands on.
 var frameworkMay = []string{
-	"mesos", "offers", "frameworks/session", "frameworks/store", "frameworks/owner", "frameworks/placement", "frameworks/orders",
+	"mesos", "offers", "frameworks/session", "frameworks/store", "frameworks/owner", "frameworks/placement", "frameworks/orders", "frameworks/service",
 	"internal/loop", "internal/clock",
 }
 
@@ -58,6 +58,8 @@ var Areas = []Area{
 	{Dir: "frameworks/owner", May: []string{"mesos", "frameworks/store"},
 		Why: "what frameworks share belongs to none of them"},
 	{Dir: "frameworks/orders", May: []string{"mesos", "frameworks/session"},
+		Why: "what frameworks share belongs to none of them"},
+	{Dir: "frameworks/service", May: []string{"mesos", "frameworks/session", "frameworks/store", "frameworks/owner", "frameworks/orders"},
 		Why: "what frameworks share belongs to none of them"},
 	{Dir: "frameworks/frameworktest", May: []string{"mesos", "offers", "frameworks/session", "frameworks/store", "frameworks/owner", "frameworks/placement", "frameworks/orders"},
 		Why: "a simulated datacenter for the tests of every framework"},
