@@ -1,6 +1,10 @@
 package offers
 
-import "slices"
+import (
+	"slices"
+
+	"github.com/mesos/mesos-go/api/v1/lib"
+)
 
 // Agent is what the allocator has to know of an agent.
 type Agent struct {
@@ -8,6 +12,9 @@ type Agent struct {
 	Total  Resources // everything it has, allocated or not; marks of allocation are ignored
 	Region string    // of its fault domain; empty counts as the master's own
 	Active bool      // connected, not deactivated, not draining
+	// Info is what the agent says of itself: hostname, attributes, domain. Offer constraints and the whitelist look at it; it
+	// is never changed. May be nil if neither is in use.
+	Info *mesos.AgentInfo
 	// LacksMultiRole says that the agent did not register with MULTI_ROLE: frameworks with MULTI_ROLE are not offered it.
 	LacksMultiRole bool
 	// LacksHierarchy says that the agent did not register with HIERARCHICAL_ROLE: roles with a '/' are not offered it.
@@ -18,7 +25,9 @@ type agent struct {
 	Agent
 	index   int
 	hasGPUs bool
-	free    Resources // Total minus all of held, cut off at nothing (SEM-07); unallocated
+	shares  bool      // Total has shared resources
+	offered bool      // active and on the whitelist
+	free    Resources // Total minus all of held, cut off at nothing (SEM-07), with all that is shared; unallocated
 	over    bool      // held is, or was when last looked, more than Total
 	held    []holding
 
@@ -54,12 +63,84 @@ func (s *State) PutAgent(a Agent) {
 		}
 		s.agents[a.ID] = known
 	}
-	s.total.add(s.kinds.sum(known.Total, -1, nil))
-	s.total.add(s.kinds.sum(a.Total, 1, nil))
+	s.setTotal(known, a.Total)
 	known.Agent = a
-	known.hasGPUs = a.Total.Scalar("gpus") > 0
-	known.recompute()
+	s.setOffered(known)
+	s.recompute(known)
 	known.reopen()
+}
+
+// setTotal replaces what an agent has; the caller recomputes what is free.
+func (s *State) setTotal(a *agent, total Resources) {
+	s.total.add(s.kinds.sum(a.Total, -1, nil))
+	s.total.add(s.kinds.sum(total, 1, nil))
+	s.accountReserved(a.Total, -1)
+	s.accountReserved(total, 1)
+	a.Total = total
+	a.hasGPUs = total.Scalar("gpus") > 0
+	a.shares = !total.Shared().IsZero()
+}
+
+// accountReserved adds reservations to what their roles have reserved, or takes them away (sign -1).
+func (s *State) accountReserved(total Resources, sign Amount) {
+	for i := range total.entries {
+		e := &total.entries[i]
+		id := e.id.Value()
+		if id.depth == 0 || id.revocable || e.scalar == 0 {
+			continue
+		}
+		var buffer [8]Amount
+		change := s.kinds.sum(Resources{total.entries[i : i+1]}, sign, buffer[:])
+		r := s.role(id.role)
+		r.pins += int(sign)
+		for node := r; node.parent != nil; node = node.parent {
+			node.reserved.add(change)
+		}
+		s.prune(r)
+	}
+}
+
+// setFree replaces what is free on an agent.
+func (s *State) setFree(a *agent, free Resources) {
+	s.countSpare(a, -1)
+	a.free = free
+	s.countSpare(a, 1)
+}
+
+// countSpare adds what an agent has free to what guarantees can be met with, or takes it away (sign -1).
+func (s *State) countSpare(a *agent, sign Amount) {
+	if a.offered {
+		var buffer [8]Amount
+		s.spare.add(s.kinds.sumOf(a.free, sign, buffer[:], (*identity).countsTowardQuota))
+	}
+}
+
+// setOffered looks anew whether an agent is offered at all.
+func (s *State) setOffered(a *agent) {
+	offered := a.Active && (s.whitelist == nil || s.whitelist[a.Info.GetHostname()])
+	if offered != a.offered {
+		s.countSpare(a, -1)
+		a.offered = offered
+		s.countSpare(a, 1)
+	}
+}
+
+// SetWhitelist has only the agents of these hosts offered (ALT-06); nil stands for all, an empty list for none. Bookings
+// and outstanding offers stay.
+func (s *State) SetWhitelist(hostnames []string) {
+	s.version++
+	s.whitelist = nil
+	if hostnames != nil {
+		s.whitelist = make(map[string]bool, len(hostnames))
+		for _, name := range hostnames {
+			s.whitelist[name] = true
+		}
+	}
+	for _, a := range s.slots {
+		if a != nil {
+			s.setOffered(a)
+		}
+	}
 }
 
 // SetAgentActive starts or stops offering an agent; what is booked on it stays. It reports whether the agent is known.
@@ -70,6 +151,7 @@ func (s *State) SetAgentActive(id string, active bool) bool {
 	}
 	s.version++
 	a.Active = active
+	s.setOffered(a)
 	return true
 }
 
@@ -84,7 +166,9 @@ func (s *State) RemoveAgent(id string) {
 		h := a.held[len(a.held)-1]
 		s.unbook(a, h.client, h.resources)
 	}
-	s.total.add(s.kinds.sum(a.Total, -1, nil))
+	s.setTotal(a, Resources{})
+	a.Active = false
+	s.setOffered(a)
 	delete(s.agents, id)
 	s.slots[a.index] = nil
 	s.freeSlot = append(s.freeSlot, a.index)
@@ -102,13 +186,23 @@ func (s *State) ClearFilters(id string) {
 }
 
 // recompute derives what is free from scratch.
-func (a *agent) recompute() {
-	a.free, a.over = a.Total, false
+func (s *State) recompute(a *agent) {
+	free := a.Total
+	a.over = false
 	for _, h := range a.held {
-		booked := h.resources.Unallocated()
-		a.over = a.over || !a.free.Contains(booked)
-		a.free = a.free.without(booked)
+		taken := a.taken(h.resources)
+		a.over = a.over || !free.Contains(taken)
+		free = free.without(taken)
 	}
+	s.setFree(a, free)
+}
+
+// taken is what a booking takes away from what is free: shared resources stay free (RUN-08).
+func (a *agent) taken(allocated Resources) Resources {
+	if a.shares {
+		allocated = allocated.Exclusive()
+	}
+	return allocated.Unallocated()
 }
 
 // reopen forgets who can't be served.

@@ -20,9 +20,15 @@ type Framework struct {
 	Suppressed   []string // those of Roles that want no offers now
 	Active       bool     // connected and not deactivated
 	Capabilities Capabilities
+	// Constraints say per role which agents the framework takes offers of (OFF-13); a role without one takes any.
+	Constraints map[string]Constraint
 	// MinAllocatable overrides Options.MinAllocatable per role; an empty list means no minimum (OFF-12).
 	MinAllocatable map[string][]Quantities
 }
+
+// Constraint decides by what an agent says of itself whether a framework wants offers of it. It is a pure function: for one
+// AgentInfo it answers the same for ever.
+type Constraint func(*mesos.AgentInfo) bool
 
 // FrameworkOf reads a FrameworkInfo as sent with SUBSCRIBE or UPDATE_FRAMEWORK; id is the id that the master gave it. The
 // result is Active.
@@ -88,7 +94,9 @@ type client struct {
 	subscribed bool // false: kept for its bookings only
 	suppressed bool
 	minimum    []requirement
+	constraint Constraint // nil: any agent
 	allocated  vector
+	shared     copies
 	count      uint64 // of bookings ever made; breaks ties (ALC-04)
 	agents     int    // on which it holds something
 }
@@ -107,13 +115,14 @@ func (s *State) PutFramework(f Framework) {
 		c := s.clientFor(known, role)
 		suppressed := slices.Contains(f.Suppressed, role)
 		minimum := s.minimumOf(f, role)
-		if !fresh && (changed || !c.subscribed || !slices.EqualFunc(c.minimum, minimum, slices.Equal)) {
+		constraint := f.Constraints[role]
+		if !fresh && (changed || constraint != nil || c.constraint != nil || !c.subscribed || !slices.EqualFunc(c.minimum, minimum, slices.Equal)) {
 			s.reopenClient(c)
 		}
 		if c.suppressed && !suppressed {
 			s.forgetRefusals(c)
 		}
-		c.subscribed, c.suppressed, c.minimum = true, suppressed, minimum
+		c.subscribed, c.suppressed, c.minimum, c.constraint = true, suppressed, minimum, constraint
 		s.setOpen(c)
 	}
 	for _, role := range sortedKeys(known.clients) {
@@ -204,6 +213,14 @@ func (s *State) clientsOf(id string, roles []string) []*client {
 	return out
 }
 
+// clientOf is the framework in the role, or nil.
+func (s *State) clientOf(framework, role string) *client {
+	if f := s.frameworks[framework]; f != nil {
+		return f.clients[role]
+	}
+	return nil
+}
+
 func (s *State) frameworkFor(id string) *framework {
 	f := s.frameworks[id]
 	if f == nil {
@@ -218,7 +235,7 @@ func (s *State) clientFor(f *framework, path string) *client {
 	if c != nil {
 		return c
 	}
-	c = &client{index: len(s.clients), framework: f, role: s.root.at(path), minimum: s.minimum}
+	c = &client{index: len(s.clients), framework: f, role: s.role(path), minimum: s.minimum}
 	if n := len(s.freeClient); n > 0 {
 		c.index, s.freeClient = s.freeClient[n-1], s.freeClient[:n-1]
 		s.clients[c.index] = c
@@ -226,7 +243,7 @@ func (s *State) clientFor(f *framework, path string) *client {
 		s.clients = append(s.clients, c)
 	}
 	f.clients[path] = c
-	c.role.clients = append(c.role.clients, c)
+	c.role.enter(c)
 	return c
 }
 
@@ -240,8 +257,8 @@ func (s *State) dropIfIdle(c *client) {
 	s.clients[c.index] = nil
 	s.freeClient = append(s.freeClient, c.index)
 	maps.DeleteFunc(c.framework.clients, func(_ string, other *client) bool { return other == c })
-	c.role.clients = slices.DeleteFunc(c.role.clients, func(other *client) bool { return other == c })
-	c.role.prune()
+	c.role.leave(c)
+	s.prune(c.role)
 	if f := c.framework; !f.known && len(f.clients) == 0 {
 		delete(s.frameworks, f.ID)
 	}

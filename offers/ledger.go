@@ -123,45 +123,42 @@ func (s *State) split(id string, allocated Resources) (*agent, []part, error) {
 // book adds to what a client holds on an agent.
 func (s *State) book(a *agent, c *client, allocated Resources) {
 	s.version++
-	booked := allocated.Unallocated()
 	if i := a.holds(c); i >= 0 {
 		a.held[i].resources = a.held[i].resources.Plus(allocated)
 	} else {
 		a.held = append(a.held, holding{c, allocated})
 		c.agents++
 	}
-	if !a.over && a.free.Contains(booked) {
-		a.free = a.free.without(booked)
+	if taken := a.taken(allocated); !a.over && a.free.Contains(taken) {
+		s.setFree(a, a.free.without(taken))
 	} else {
-		a.recompute()
+		s.recompute(a)
 	}
-	var buffer [8]Amount
-	change := s.kinds.sum(allocated, 1, buffer[:])
-	c.count++
-	c.allocated.add(change)
-	c.role.book(change, 1)
+	s.account(a, c, allocated, 1, 1)
+}
+
+// setHeld replaces what a client holds on an agent, by its place in held; nothing ends the holding.
+func (s *State) setHeld(a *agent, i int, r Resources) {
+	a.held[i].resources = r
+	if r.IsZero() {
+		last := len(a.held) - 1
+		a.held[i].client.agents--
+		a.held[i], a.held[last] = a.held[last], holding{}
+		a.held = a.held[:last]
+	}
 }
 
 // unbook takes from what a client holds on an agent; the caller knows that it is there.
 func (s *State) unbook(a *agent, c *client, allocated Resources) {
 	s.version++
 	i := a.holds(c)
-	a.held[i].resources = a.held[i].resources.without(allocated)
-	if a.held[i].resources.IsZero() {
-		last := len(a.held) - 1
-		a.held[i], a.held[last] = a.held[last], holding{}
-		a.held = a.held[:last]
-		c.agents--
-	}
+	s.setHeld(a, i, a.held[i].resources.without(allocated))
 	if a.over {
-		a.recompute()
+		s.recompute(a)
 	} else {
-		a.free = a.free.Plus(allocated.Unallocated())
+		s.setFree(a, a.free.Plus(a.taken(allocated)))
 	}
 	a.grown()
-	var buffer [8]Amount
-	change := s.kinds.sum(allocated, -1, buffer[:])
-	c.allocated.add(change)
-	c.role.book(change, 0)
+	s.account(a, c, allocated, -1, 0)
 	s.dropIfIdle(c)
 }

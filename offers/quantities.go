@@ -112,6 +112,46 @@ func (k *kinds) sum(r Resources, sign Amount, buffer vector) vector {
 	return sum
 }
 
+// sumOf is sum over the resources that count only.
+func (k *kinds) sumOf(r Resources, sign Amount, buffer vector, counts func(*identity) bool) vector {
+	sum := buffer[:0]
+	for i := range r.entries {
+		e := &r.entries[i]
+		if e.scalar == 0 {
+			continue
+		}
+		if id := e.id.Value(); counts(&id) {
+			kind := k.of(id.name)
+			for len(sum) <= kind {
+				sum = append(sum, 0)
+			}
+			sum[kind] += sign * e.scalar
+		}
+	}
+	return sum
+}
+
+// at is the amount of a kind.
+func (v vector) at(kind int) Amount {
+	if kind < len(v) {
+		return v[kind]
+	}
+	return 0
+}
+
+// vector is q by kind.
+func (k *kinds) vector(q Quantities) vector {
+	var v vector
+	for _, name := range sortedKeys(q) {
+		kind := k.of(name)
+		for len(v) <= kind {
+			v = append(v, 0)
+		}
+		v[kind] = q[name]
+	}
+	return v
+}
+
 // add adds o to v.
 func (v *vector) add(o vector) {
 	for len(*v) < len(o) {

@@ -1,6 +1,7 @@
 package offers
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -23,6 +24,7 @@ type entry struct {
 	scalar Amount
 	ranges Ranges
 	set    []string // sorted, no doubles
+	copies int      // of a shared resource: how often it is held; else 0
 }
 
 // identity says what a resource is, beside how much of it. Resources of one identity add up, others don't.
@@ -36,9 +38,11 @@ type identity struct {
 	provider     string
 	revocable    bool
 	shared       bool
+	size         Amount // of what is had as a whole or not at all: shared resources, volumes, whole disks; else 0
 }
 
-// Plus is the sum. Ranges and sets are united: what both have is there once.
+// Plus is the sum. Ranges and sets are united: what both have is there once. Shared resources are counted: two bundles
+// that hold the same one hold it twice, and give it back twice; it stays as large as it is (RUN-08).
 func (r Resources) Plus(o Resources) Resources {
 	if len(r.entries) == 0 {
 		return o
@@ -99,9 +103,13 @@ func (r Resources) missing(o Resources) (entry, bool) {
 // Equal reports whether both hold the same.
 func (r Resources) Equal(o Resources) bool {
 	return r.same(o) || slices.EqualFunc(r.entries, o.entries, func(a, b entry) bool {
-		return a.id == b.id && a.role == b.role && a.scalar == b.scalar && a.ranges.Equal(b.ranges) && slices.Equal(a.set, b.set)
+		return a.id == b.id && a.role == b.role && a.scalar == b.scalar && a.copies == b.copies && a.ranges.Equal(b.ranges) && slices.Equal(a.set, b.set)
 	})
 }
+
+// countsTowardQuota reports whether a resource, when a role holds it, uses up the role's quota by being held: reservations
+// do so by existing, and revocable resources never do (RUN-02).
+func (x *identity) countsTowardQuota() bool { return x.depth == 0 && !x.revocable }
 
 // IsZero reports whether there is nothing in it.
 func (r Resources) IsZero() bool { return len(r.entries) == 0 }
@@ -171,6 +179,28 @@ func (r Resources) Revocable() Resources {
 // NonRevocable is the rest of Revocable.
 func (r Resources) NonRevocable() Resources {
 	return r.filter(func(e *entry) bool { return !e.id.Value().revocable })
+}
+
+// Shared is the part that several tasks may hold at once: shared persistent volumes.
+func (r Resources) Shared() Resources {
+	return r.filter(func(e *entry) bool { return e.copies > 0 })
+}
+
+// Exclusive is the rest of Shared.
+func (r Resources) Exclusive() Resources {
+	return r.filter(func(e *entry) bool { return e.copies == 0 })
+}
+
+// Once is the bundle with one copy of each shared resource.
+func (r Resources) Once() Resources {
+	if !slices.ContainsFunc(r.entries, func(e entry) bool { return e.copies > 1 }) {
+		return r
+	}
+	out := slices.Clone(r.entries)
+	for i := range out {
+		out[i].copies = min(out[i].copies, 1)
+	}
+	return Resources{out}
 }
 
 // Named is the part with that name, in all its reservations.
@@ -282,17 +312,27 @@ func merge(a, b []entry, keepRight bool, combine func(x, y *entry) entry) []entr
 }
 
 func addEntries(x, y *entry) entry {
+	if x.copies > 0 {
+		both := *x
+		both.copies += y.copies
+		return both
+	}
 	return entry{id: x.id, role: x.role, scalar: x.scalar + y.scalar, ranges: x.ranges.Plus(y.ranges), set: union(x.set, y.set)}
 }
 
 func subtractEntries(x, y *entry) entry {
+	if x.copies > y.copies {
+		rest := *x
+		rest.copies -= y.copies
+		return rest
+	}
 	return entry{id: x.id, role: x.role, scalar: max(x.scalar-y.scalar, 0), ranges: x.ranges.Minus(y.ranges), set: difference(x.set, y.set)}
 }
 
 func (e *entry) empty() bool { return e.scalar == 0 && len(e.ranges) == 0 && len(e.set) == 0 }
 
 func (e *entry) contains(o *entry) bool {
-	return e.id == o.id && e.role == o.role && e.scalar >= o.scalar && e.ranges.Contains(o.ranges) && len(difference(o.set, e.set)) == 0
+	return e.id == o.id && e.role == o.role && e.scalar >= o.scalar && e.copies >= o.copies && e.ranges.Contains(o.ranges) && len(difference(o.set, e.set)) == 0
 }
 
 // compareEntries orders by name first, so that bundles read well, then by everything else.
@@ -308,7 +348,7 @@ func (x *identity) compare(y *identity) int {
 	for _, order := range [...]int{
 		strings.Compare(x.name, y.name), int(x.kind) - int(y.kind), x.depth - y.depth, strings.Compare(x.role, y.role),
 		strings.Compare(x.reservations, y.reservations), strings.Compare(x.disk, y.disk), strings.Compare(x.provider, y.provider),
-		compareBool(x.revocable, y.revocable), compareBool(x.shared, y.shared),
+		compareBool(x.revocable, y.revocable), compareBool(x.shared, y.shared), cmp.Compare(x.size, y.size),
 	} {
 		if order != 0 {
 			return order

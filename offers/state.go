@@ -39,10 +39,14 @@ type State struct {
 	freeClient []int
 	open       bits // clients that take offers: active, subscribed, not suppressed
 
-	root    *role
-	weights map[string]float64
-	expiry  expiries
-	tidied  int // length of expiry when it was last tidied
+	root      *role
+	roles     map[string]*role // all but the root, by path
+	weights   map[string]float64
+	quotas    int             // how many roles have one
+	spare     vector          // unreserved, non-revocable scalars that are free on agents that are offered: for guarantees
+	whitelist map[string]bool // hostnames; nil: all
+	expiry    expiries
+	tidied    int // length of expiry when it was last tidied
 }
 
 // NewState returns an empty ledger.
@@ -53,6 +57,7 @@ func NewState(o Options) *State {
 		agents:     map[string]*agent{},
 		frameworks: map[string]*framework{},
 		root:       &role{},
+		roles:      map[string]*role{},
 		weights:    map[string]float64{},
 	}
 	s.minimum = requirements(o.MinAllocatable)
@@ -95,17 +100,22 @@ type RoleStanding struct {
 	Weight     float64
 	Share      float64    // dominant share of the role with all roles below it, not divided by the weight
 	Allocated  Quantities // booked, with all roles below it; offers included
+	Reserved   Quantities // on agents, with all roles below it; booked or not
+	Consumed   Quantities // of the quota, see State.Consumed
+	Quota      Quota      // of the role itself
 	Frameworks []string   // subscribed, sorted by id
 }
 
-// Roles lists every role that has a framework, a booking or a weight, by name.
+// Roles lists every role that has a framework, a booking, a reservation, a quota or a weight, or is above one that has, by name.
 func (s *State) Roles() []RoleStanding {
 	var out []RoleStanding
-	seen := map[string]bool{}
-	s.root.walk(func(r *role) {
-		seen[r.path] = true
+	for path, r := range s.roles {
 		standing := RoleStanding{
-			Role: r.path, Weight: s.weightOf(r.path), Share: s.kinds.share(r.all, s.total), Allocated: s.kinds.quantities(r.all),
+			Role: path, Weight: s.weightOf(path), Share: s.kinds.share(r.all, s.total),
+			Allocated: s.kinds.quantities(r.all), Reserved: s.kinds.quantities(r.reserved), Consumed: s.kinds.quantities(r.consumed()),
+		}
+		if r.quota != nil {
+			standing.Quota = r.quota.Quota
 		}
 		for _, c := range r.clients {
 			if c.subscribed {
@@ -114,10 +124,10 @@ func (s *State) Roles() []RoleStanding {
 		}
 		slices.Sort(standing.Frameworks)
 		out = append(out, standing)
-	})
+	}
 	for path, weight := range s.weights {
-		if !seen[path] {
-			out = append(out, RoleStanding{Role: path, Weight: weight, Allocated: Quantities{}})
+		if s.roles[path] == nil {
+			out = append(out, RoleStanding{Role: path, Weight: weight, Allocated: Quantities{}, Reserved: Quantities{}, Consumed: Quantities{}})
 		}
 	}
 	slices.SortFunc(out, func(a, b RoleStanding) int { return compareStrings(a.Role, b.Role) })

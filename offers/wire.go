@@ -55,8 +55,35 @@ func parseResource(r *mesos.Resource) (entry, error) {
 	if err := e.parseValue(r); err != nil {
 		return entry{}, err
 	}
+	if id.shared {
+		if id.kind != mesos.SCALAR {
+			return entry{}, fmt.Errorf("it is shared: only scalars can be")
+		}
+		e.copies = 1
+	}
+	if id.shared || indivisible(r.Disk) {
+		id.size = e.scalar
+	}
 	e.id = unique.Make(id)
 	return e, nil
+}
+
+// indivisible reports whether a disk is had as a whole or not at all: a persistent volume, a mounted or block device, a raw
+// one that has an id.
+func indivisible(d *mesos.Resource_DiskInfo) bool {
+	if d == nil {
+		return false
+	}
+	if d.Persistence != nil {
+		return true
+	}
+	switch d.GetSource().GetType() {
+	case mesos.Resource_DiskInfo_Source_MOUNT, mesos.Resource_DiskInfo_Source_BLOCK:
+		return true
+	case mesos.Resource_DiskInfo_Source_RAW:
+		return d.Source.ID != nil
+	}
+	return false
 }
 
 // parseValue reads the amount, ranges or set, as the type says.

@@ -131,7 +131,7 @@ func (s *State) connectAgent(a *agent, pid string, uuid *mesos.UUID) {
 	a.missed = 0
 	s.emit(LinkAgent{PID: pid})
 	s.ledger.PutAgent(offers.Agent{
-		ID: a.id, Total: a.total, Region: regionOf(&a.info), Active: true,
+		ID: a.id, Total: a.total, Region: regionOf(&a.info), Active: true, Info: infoOf(a),
 		LacksMultiRole: !a.can(mesos.AgentInfo_Capability_MULTI_ROLE),
 		LacksHierarchy: !a.can(mesos.AgentInfo_Capability_HIERARCHICAL_ROLE),
 	})
@@ -333,6 +333,12 @@ func (s *State) pruned(c RegistryChange, _ *admission) {
 		delete(s.unreachable, id)
 		delete(s.gone, id)
 	}
+}
+
+// infoOf is a copy of what an agent says of itself, which later changes of the agent leave alone.
+func infoOf(a *agent) *mesos.AgentInfo {
+	info := a.info
+	return &info
 }
 
 func regionOf(info *mesos.AgentInfo) string {
