@@ -454,7 +454,7 @@ func TestBadInputIsRefusedInOneSentence(t *testing.T) {
 		"no info":        {"POST", "/api/v1/scheduler", "application/json", "", `{"type":"SUBSCRIBE","subscribe":{}}`, 400},
 		"accept":         {"POST", "/api/v1/scheduler", "application/json", "text/plain", `{"type":"SUBSCRIBE","subscribe":{"framework_info":{"user":"u","name":"n"}}}`, 406},
 		"large body":     {"POST", "/api/v1/scheduler", "application/json", "", strings.Repeat(" ", 33<<20), 413},
-		"operator 501":   {"POST", "/api/v1", "application/json", "", `{"type":"GET_QUOTA"}`, 501},
+		"operator 501":   {"POST", "/api/v1", "application/json", "", `{"type":"UNKNOWN"}`, 501},
 		"weights":        {"PUT", "/weights", "", "", "{}", 400},
 		"negative":       {"PUT", "/weights", "", "", `[{"role":"a","weight":-1}]`, 400},
 		"teardown":       {"POST", "/teardown", "application/x-www-form-urlencoded", "", "frameworkId=nobody", 400},

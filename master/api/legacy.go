@@ -28,6 +28,8 @@ func (s *Server) routeReads(both func(string, http.HandlerFunc)) {
 	both("/tasks", s.reading(tasksJSON))
 	both("/roles", s.reading(func(v *core.View, _ *http.Request) any { return rolesJSON(v) }))
 	both("/weights", s.weights)
+	both("/quota", s.quota)
+	both("/quota/", s.quota)
 	both("/teardown", s.teardown)
 	s.mux.HandleFunc("/files/browse", s.browse)
 	s.mux.HandleFunc("/files/read", s.pail)

@@ -54,15 +54,11 @@ func (s *Server) operator(w http.ResponseWriter, r *http.Request) {
 	case master.Call_READ_FILE:
 		m, err := s.readFileCall(call.ReadFile)
 		s.respond(w, r, out, m, err)
-	case master.Call_TEARDOWN:
-		s.ask(w, r, func(id core.RequestID) core.Event {
-			return core.TornDown{Request: id, Framework: call.Teardown.FrameworkID.Value}
-		})
-	case master.Call_UPDATE_WEIGHTS:
-		s.ask(w, r, func(id core.RequestID) core.Event {
-			return core.WeightsUpdated{Request: id, Weights: call.UpdateWeights.WeightInfos}
-		})
 	default:
+		if event := decision(call); event != nil {
+			s.ask(w, r, event)
+			return
+		}
 		s.read(w, r, call, out)
 	}
 }
@@ -196,6 +192,8 @@ func (s *Server) response(v *core.View, t master.Call_Type) *master.Response {
 		return &master.Response{Type: master.Response_GET_ROLES, GetRoles: &master.Response_GetRoles{Roles: roleMessages(v)}}
 	case master.Call_GET_WEIGHTS:
 		return &master.Response{Type: master.Response_GET_WEIGHTS, GetWeights: &master.Response_GetWeights{WeightInfos: v.Weights}}
+	case master.Call_GET_QUOTA:
+		return &master.Response{Type: master.Response_GET_QUOTA, GetQuota: &master.Response_GetQuota{Status: quotaStatus(v)}}
 	case master.Call_GET_MASTER:
 		started := unix(s.facts.Started)
 		return &master.Response{Type: master.Response_GET_MASTER, GetMaster: &master.Response_GetMaster{MasterInfo: &v.Master, StartTime: &started, ElectedTime: &started}}

@@ -6,6 +6,7 @@ import (
 
 	"github.com/mesos/mesos-go/api/v1/lib"
 	"github.com/mesos/mesos-go/api/v1/lib/master"
+	"github.com/mesos/mesos-go/api/v1/lib/quota"
 	"github.com/mesos/mesos-go/api/v1/lib/scheduler"
 
 	"github.com/tombolo-project/tombolo/offers"
@@ -61,7 +62,12 @@ type State struct {
 	ledger *offers.State
 	seed   uint64 // of the allocation's shuffles
 
-	weightReplies map[uint64]weightReply
+	// reg is what the registry holds, as far as its writes are confirmed.
+	reg       *Registry
+	quotas    map[string]quota.QuotaConfig // by role, replaced at each change; with those set back to none
+	quotaList []quota.QuotaConfig          // the same, by role, for views
+	decisions decisions
+	unsettled map[string][]func() // by agent id: what waits until its standing is settled
 
 	timers    timers
 	allocate  bool            // an allocation run is due at once,
@@ -80,26 +86,27 @@ type State struct {
 // New returns the state of a master that starts at now with what the registry holds.
 func New(cfg Config, reg *Registry, now time.Time) *State {
 	s := &State{
-		cfg:           cfg,
-		now:           now,
-		frameworks:    map[string]*framework{},
-		streams:       map[StreamID]*framework{},
-		removed:       map[string]bool{},
-		agents:        map[string]*agent{},
-		pids:          map[string]*agent{},
-		recovered:     map[string]mesos.AgentInfo{},
-		unreachable:   map[string]time.Time{},
-		gone:          map[string]time.Time{},
-		admitting:     map[uint64]*admission{},
-		busyPID:       map[string]uint64{},
-		busyAgent:     map[string]uint64{},
-		offers:        map[string]*offer{},
-		weights:       map[string]float64{},
-		dirty:         map[string]bool{},
-		ledger:        offers.NewState(offers.Options{MinAllocatable: cfg.MinAllocatable, FilterGPUs: cfg.FilterGPUs, Region: cfg.Region}),
-		weightReplies: map[uint64]weightReply{},
-		nextBatch:     now.Add(cfg.AllocationInterval),
-		counts:        newCounters(),
+		cfg:         cfg,
+		now:         now,
+		reg:         reg.Clone(),
+		unsettled:   map[string][]func(){},
+		frameworks:  map[string]*framework{},
+		streams:     map[StreamID]*framework{},
+		removed:     map[string]bool{},
+		agents:      map[string]*agent{},
+		pids:        map[string]*agent{},
+		recovered:   map[string]mesos.AgentInfo{},
+		unreachable: map[string]time.Time{},
+		gone:        map[string]time.Time{},
+		admitting:   map[uint64]*admission{},
+		busyPID:     map[string]uint64{},
+		busyAgent:   map[string]uint64{},
+		offers:      map[string]*offer{},
+		weights:     map[string]float64{},
+		dirty:       map[string]bool{},
+		ledger:      offers.NewState(offers.Options{MinAllocatable: cfg.MinAllocatable, FilterGPUs: cfg.FilterGPUs, Region: cfg.Region}),
+		nextBatch:   now.Add(cfg.AllocationInterval),
+		counts:      newCounters(),
 	}
 	for id, info := range reg.Admitted {
 		s.recovered[id] = info
@@ -112,6 +119,9 @@ func New(cfg Config, reg *Registry, now time.Time) *State {
 	}
 	for role, w := range reg.Weights {
 		s.setWeight(role, w)
+	}
+	for _, c := range sortedConfigs(reg.Quotas) {
+		s.applyQuota(c)
 	}
 	s.recoverFrameworks(reg.Frameworks)
 	if len(s.recovered) > 0 {
@@ -143,6 +153,12 @@ func (s *State) Step(now time.Time, e Event) []Effect {
 		s.tornDown(e)
 	case WeightsUpdated:
 		s.updateWeights(e)
+	case QuotaUpdated:
+		s.updateQuota(e)
+	case QuotaSet:
+		s.setQuota(e)
+	case QuotaRemoved:
+		s.removeQuota(e)
 	case Ticked:
 		s.tick()
 	default:

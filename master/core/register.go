@@ -23,9 +23,12 @@ type admission struct {
 	reregister *messages.ReregisterSlaveMessage
 	// returned says that the agent was unreachable or unknown before.
 	returned bool
+	kind     RegistryKind // of the change that is being written
+	request  RequestID    // who asked for it, 0 if nobody waits for a reply
 	then     func(RegistryChange, *admission)
 	// failed, if not nil, hears that the change could not be made durable.
 	failed func(error)
+	after  func() // if not nil, called when the write is over, whether or not it succeeded
 }
 
 // agentMessage takes in a message from an agent.
@@ -64,6 +67,7 @@ func (s *State) agentMessage(e AgentMessaged) {
 // write sends a change to the registry; w.then goes on when it is durable.
 func (s *State) write(c RegistryChange, w *admission) uint64 {
 	c.Token = s.nextToken()
+	w.kind = c.Kind
 	s.admitting[c.Token] = w
 	s.emit(WriteRegistry{Change: c})
 	return c.Token
@@ -83,8 +87,10 @@ func (s *State) transition(c RegistryChange, w *admission) {
 func (s *State) registryWritten(e RegistryWritten) {
 	w := s.admitting[e.Change.Token]
 	delete(s.admitting, e.Change.Token)
-	if id := e.Change.Agent.GetID().GetValue(); id != "" {
-		delete(s.busyAgent, id)
+	id := e.Change.Agent.GetID().GetValue()
+	delete(s.busyAgent, id)
+	if e.Err == nil {
+		s.reg.Apply(e.Change)
 	}
 	if w == nil {
 		return
@@ -92,21 +98,24 @@ func (s *State) registryWritten(e RegistryWritten) {
 	delete(s.busyPID, w.pid)
 	if e.Err != nil {
 		s.emit(Note{Error: true, Message: "the registry could not be written; the change is given up", Attributes: []any{"kind", int(e.Change.Kind), "error", e.Err.Error()}})
-		s.registryFailed(e)
+		s.registryFailed(e, w)
 		if w.failed != nil {
 			w.failed(e.Err)
 		}
-		return
+	} else {
+		w.then(e.Change, w)
+		s.changed()
 	}
-	w.then(e.Change, w)
-	s.changed()
+	if w.after != nil {
+		w.after()
+	}
+	s.settled(id)
 }
 
 // registryFailed cleans up after a change that could not be made durable.
-func (s *State) registryFailed(e RegistryWritten) {
-	if r, ok := s.weightReplies[e.Change.Token]; ok {
-		delete(s.weightReplies, e.Change.Token)
-		s.reply(r.request, 503, "the weights could not be stored: %s", e.Err)
+func (s *State) registryFailed(e RegistryWritten, w *admission) {
+	if w.request != 0 {
+		s.reply(w.request, 503, "the change could not be stored: %s", e.Err)
 	}
 	if e.Change.Kind == UnreachableAgent {
 		// Try again: the agent stays lost however long the registry is.

@@ -14,11 +14,15 @@ func ValidRole(name string) error {
 	if name == "*" {
 		return nil
 	}
-	if name == "" {
-		return fmt.Errorf("role names cannot be the empty string")
-	}
-	if strings.HasPrefix(name, "/") || strings.HasSuffix(name, "/") {
-		return fmt.Errorf("role %q cannot start or end with a slash", name)
+	switch {
+	case strings.HasPrefix(name, "/"):
+		return fmt.Errorf("Role '%s' cannot start with a slash", name) //nolint:staticcheck // the texts here are Mesos's own
+	case strings.HasSuffix(name, "/"):
+		return fmt.Errorf("Role '%s' cannot end with a slash", name)
+	case strings.Contains(name, "//"):
+		return fmt.Errorf("Role '%s' cannot contain two adjacent slashes", name)
+	case name == "":
+		return fmt.Errorf("Role names cannot be the empty string")
 	}
 	for _, part := range strings.Split(name, "/") {
 		if err := validRolePart(name, part); err != nil {
@@ -30,14 +34,12 @@ func ValidRole(name string) error {
 
 func validRolePart(name, part string) error {
 	switch {
-	case part == "":
-		return fmt.Errorf("role %q cannot contain two adjacent slashes", name)
 	case part == "." || part == ".." || part == "*":
-		return fmt.Errorf("role %q cannot include %q as a component", name, part)
+		return fmt.Errorf("Role '%s' cannot include '%s' as a component", name, part)
 	case strings.HasPrefix(part, "-"):
-		return fmt.Errorf("role %q has component %q, which starts with a dash", name, part)
+		return fmt.Errorf("Role component '%s' is invalid because it starts with a dash", part)
 	case strings.ContainsAny(part, "\t\n\v\f\r \x7f"):
-		return fmt.Errorf("role %q contains whitespace or a control character", name)
+		return fmt.Errorf("Role component '%s' is invalid because it contains backspace or whitespace", part)
 	}
 	return nil
 }

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/mesos/mesos-go/api/v1/lib"
+	"github.com/mesos/mesos-go/api/v1/lib/quota"
 
 	"github.com/tombolo-project/tombolo/offers"
 )
@@ -21,6 +22,7 @@ type View struct {
 	Unreachable int // agents
 	Gone        int // agents
 	Weights     []mesos.WeightInfo
+	Quotas      []quota.QuotaConfig // by role; one of a role set back to none is empty
 	Counters    Counters
 }
 
@@ -84,6 +86,7 @@ func (s *State) View() *View {
 		Unreachable: len(s.unreachable),
 		Gone:        len(s.gone),
 		Weights:     s.weightInfos(),
+		Quotas:      s.quotaList,
 		Counters:    s.counts.clone(),
 	}
 	for _, f := range s.sortedFrameworks() {

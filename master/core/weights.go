@@ -2,6 +2,7 @@ package core
 
 import (
 	"fmt"
+	"math"
 
 	"github.com/mesos/mesos-go/api/v1/lib"
 )
@@ -9,23 +10,21 @@ import (
 // maxWeights is how many weights one change of the registry can hold.
 const maxWeights = 100
 
-// weightReply is an operator who waits until weights are durable.
-type weightReply struct{ request RequestID }
-
 // updateWeights answers a change of weights (reference rows OP1-15, ALC-06): it is
 // checked as a whole, made durable, then applied.
 func (s *State) updateWeights(e WeightsUpdated) {
+	const invalid = "Failed to validate update weights request JSON"
 	for _, w := range e.Weights {
 		if err := ValidRole(w.GetRole()); err != nil {
-			s.reply(e.Request, 400, "Failed to validate update weights request: Invalid role '%s': %s", w.GetRole(), err)
+			s.reply(e.Request, 400, invalid+": Invalid role '%s': %s", w.GetRole(), err)
 			return
 		}
 		if !s.allowedRole(w.GetRole()) {
-			s.reply(e.Request, 400, "Failed to validate update weights request: role '%s' is not in the master's --roles", w.GetRole())
+			s.reply(e.Request, 400, invalid+": Unknown role '%s'", w.GetRole())
 			return
 		}
-		if !(w.Weight > 0) {
-			s.reply(e.Request, 400, "Failed to validate update weights request for role '%s': Invalid weight '%g': Weights must be positive", w.GetRole(), w.Weight)
+		if !(w.Weight > 0) || math.IsInf(w.Weight, 1) {
+			s.reply(e.Request, 400, invalid+" for role '%s': Invalid weight '%g': Weights must be positive", w.GetRole(), w.Weight)
 			return
 		}
 	}
@@ -37,24 +36,21 @@ func (s *State) updateWeights(e WeightsUpdated) {
 		s.reply(e.Request, 200, "")
 		return
 	}
-	token := s.write(RegistryChange{Kind: SetWeights, Weights: e.Weights}, &admission{then: s.weightsWritten})
-	s.weightReplies[token] = weightReply{request: e.Request}
+	s.decide(e.Request, func() {
+		s.writeDecision(e.Request, RegistryChange{Kind: SetWeights, Weights: e.Weights}, func() { s.weightsWritten(e.Weights) })
+	})
 }
 
 // weightsWritten applies weights that are durable now. As in Mesos, outstanding
 // offers of the roles concerned are rescinded so that the new order shows at once.
-func (s *State) weightsWritten(c RegistryChange, _ *admission) {
+func (s *State) weightsWritten(weights []mesos.WeightInfo) {
 	roles := map[string]bool{}
-	for _, w := range c.Weights {
+	for _, w := range weights {
 		s.setWeight(w.GetRole(), w.Weight)
 		roles[w.GetRole()] = true
 	}
 	s.rescindFor(roles)
 	s.allocateAll()
-	if r, ok := s.weightReplies[c.Token]; ok {
-		delete(s.weightReplies, c.Token)
-		s.reply(r.request, 200, "")
-	}
 }
 
 // rescindFor rescinds all offers if a role that has frameworks got another weight.
