@@ -61,6 +61,9 @@ func (r Resources) Minus(o Resources) (Resources, error) {
 	return r.without(o), nil
 }
 
+// Without is the difference, cut off at nothing.
+func (r Resources) Without(o Resources) Resources { return r.without(o) }
+
 // without is the difference, cut off at nothing.
 func (r Resources) without(o Resources) Resources {
 	if len(o.entries) == 0 {

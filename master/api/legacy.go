@@ -40,6 +40,7 @@ func (s *Server) routeReads(both func(string, http.HandlerFunc)) {
 	s.mux.HandleFunc("/__processes__", s.processes)
 	s.mux.HandleFunc("/help", s.help)
 	s.mux.HandleFunc("/tombolo/flags", func(w http.ResponseWriter, r *http.Request) { s.json(w, r, s.facts.OwnFlags) })
+	s.routeOperations(both)
 	s.mux.HandleFunc("/metrics/snapshot", s.metricsSnapshot)
 	s.mux.HandleFunc("/metrics", s.prometheus)
 	s.mux.HandleFunc("/tombolo/explain", s.explain)

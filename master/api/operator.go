@@ -59,6 +59,10 @@ func (s *Server) operator(w http.ResponseWriter, r *http.Request) {
 			s.ask(w, r, event)
 			return
 		}
+		if agent, op, ok := operation(call); ok {
+			s.operate(w, r, agent, op)
+			return
+		}
 		s.read(w, r, call, out)
 	}
 }
@@ -188,6 +192,8 @@ func (s *Server) response(v *core.View, t master.Call_Type) *master.Response {
 		return &master.Response{Type: master.Response_GET_EXECUTORS, GetExecutors: executorsMessage(v)}
 	case master.Call_GET_TASKS:
 		return &master.Response{Type: master.Response_GET_TASKS, GetTasks: tasksMessage(v)}
+	case master.Call_GET_OPERATIONS:
+		return &master.Response{Type: master.Response_GET_OPERATIONS, GetOperations: operationsMessage(v)}
 	case master.Call_GET_ROLES:
 		return &master.Response{Type: master.Response_GET_ROLES, GetRoles: &master.Response_GetRoles{Roles: roleMessages(v)}}
 	case master.Call_GET_WEIGHTS:

@@ -16,7 +16,9 @@ type bargain struct {
 	framework *framework
 	agent     *agent
 	role      string
+	offered   offers.Resources
 	left      offers.Resources
+	resized   offers.Resources // made by GROW_VOLUME and SHRINK_VOLUME: not to be used any more
 	launched  bool
 }
 
@@ -31,22 +33,23 @@ func (s *State) accept(f *framework, c *scheduler.Call_Accept) {
 	b := &bargain{framework: f, agent: listed[0].agent, role: listed[0].role}
 	for _, o := range listed {
 		s.takeOffer(o)
-		b.left = b.left.Plus(o.resources)
+		b.offered = b.offered.Plus(o.resources)
 		f.counts.OffersAccepted++
 	}
-	for i := range c.Operations {
-		op := &c.Operations[i]
-		f.counts.Operations[op.Type.String()]++
+	b.left = b.offered
+	for _, op := range s.admitOperations(b, c.Operations) {
 		switch op.Type {
 		case mesos.Offer_Operation_LAUNCH:
+			f.counts.Operations[op.Type.String()]++
 			s.launch(b, op)
 		case mesos.Offer_Operation_LAUNCH_GROUP:
+			f.counts.Operations[op.Type.String()]++
 			s.launchGroup(b, op)
 		default:
-			s.dropOperation(f, op, fmt.Sprintf("operation %s is not supported by this master yet", op.Type))
+			s.operate(b, op)
 		}
 	}
-	s.refuse(f, b.agent, b.left, c.Filters, b.launched)
+	s.settle(b, c.Filters)
 }
 
 // validOffers returns the offers an ACCEPT names, or why they cannot be used (reference row ACC-01).
@@ -125,15 +128,10 @@ func (s *State) refuseTask(f *framework, t *mesos.TaskInfo, state mesos.TaskStat
 // dropOperation tells a framework, if it gave the operation an id, that it was not done.
 func (s *State) dropOperation(f *framework, op *mesos.Offer_Operation, message string) {
 	s.note("operation dropped", "framework_id", f.id, "operation", op.Type.String(), "reason", message)
+	s.counts.operationState(op.Type, mesos.OPERATION_ERROR, 1)
 	if op.ID != nil {
-		s.send(f, operationEvent(op.ID, "OPERATION_ERROR", message))
+		s.forwardOperation(f, &mesos.OperationStatus{OperationID: op.ID, State: mesos.OPERATION_ERROR, Message: &message})
 	}
-}
-
-func operationEvent(id *mesos.OperationID, state, message string) *scheduler.Event {
-	return &scheduler.Event{Type: scheduler.Event_UPDATE_OPERATION_STATUS, UpdateOperationStatus: &scheduler.Event_UpdateOperationStatus{
-		Status: mesos.OperationStatus{OperationID: id, State: mesos.OperationState(mesos.OperationState_value[state]), Message: &message},
-	}}
 }
 
 // launch runs a LAUNCH operation: each task stands for itself.

@@ -38,7 +38,9 @@ type agent struct {
 	tasks     map[taskKey]*task
 	executors map[string]map[string]*executor // by framework id, executor id
 	offers    map[string]*offer
-	killed    map[taskKey]*scheduler.Call_Kill // kills to pass on when it returns (reference row KIL-04)
+	// operations are those not over yet, by uuid.
+	operations map[string]*operation
+	killed     map[taskKey]*scheduler.Call_Kill // kills to pass on when it returns (reference row KIL-04)
 
 	ponged bool
 	missed int // pings in a row without an answer
@@ -91,8 +93,8 @@ func (s *State) sortedAgents() []*agent {
 func (s *State) sendAgent(a *agent, m messagesMessage) { s.emit(SendAgent{PID: a.pid, Message: m}) }
 
 // addAgent lets an agent in: it is connected and gets work from now on.
-func (s *State) addAgent(info mesos.AgentInfo, pid, version string, caps []mesos.AgentInfo_Capability, uuid *mesos.UUID) *agent {
-	total, err := offers.Parse(info.Resources)
+func (s *State) addAgent(info mesos.AgentInfo, pid, version string, caps []mesos.AgentInfo_Capability, uuid *mesos.UUID, checkpointed []mesos.Resource) *agent {
+	total, err := registeredTotal(&info, checkpointed)
 	if err != nil { // validAgent looked at them before
 		panic(fmt.Sprintf("core: agent %s: %v", info.ID.Value, err))
 	}
@@ -107,6 +109,7 @@ func (s *State) addAgent(info mesos.AgentInfo, pid, version string, caps []mesos
 		tasks:        map[taskKey]*task{},
 		executors:    map[string]map[string]*executor{},
 		offers:       map[string]*offer{},
+		operations:   map[string]*operation{},
 		killed:       map[taskKey]*scheduler.Call_Kill{},
 	}
 	s.agents[a.id] = a
@@ -130,11 +133,7 @@ func (s *State) connectAgent(a *agent, pid string, uuid *mesos.UUID) {
 	a.incarnation++
 	a.missed = 0
 	s.emit(LinkAgent{PID: pid})
-	s.ledger.PutAgent(offers.Agent{
-		ID: a.id, Total: a.total, Region: regionOf(&a.info), Active: true, Info: infoOf(a),
-		LacksMultiRole: !a.can(mesos.AgentInfo_Capability_MULTI_ROLE),
-		LacksHierarchy: !a.can(mesos.AgentInfo_Capability_HIERARCHICAL_ROLE),
-	})
+	s.enterInLedger(a)
 	s.allocateOn(a.id)
 	s.touch(nil, a)
 }
@@ -163,6 +162,15 @@ func (s *State) pingExpired(id string, gen uint64) {
 		}
 	}
 	s.startPings(a)
+}
+
+// enterInLedger tells the ledger what an agent has and whether it is to be offered.
+func (s *State) enterInLedger(a *agent) {
+	s.ledger.PutAgent(offers.Agent{
+		ID: a.id, Total: a.total, Region: regionOf(&a.info), Active: a.connected, Info: infoOf(a),
+		LacksMultiRole: !a.can(mesos.AgentInfo_Capability_MULTI_ROLE),
+		LacksHierarchy: !a.can(mesos.AgentInfo_Capability_HIERARCHICAL_ROLE),
+	})
 }
 
 // agentExited is the break of a link: the process or its network is gone (reference 1.11).
@@ -251,6 +259,7 @@ func (s *State) agentUnreachable(c RegistryChange, _ *admission) {
 		}
 		s.loseTask(f, t, state, mesos.REASON_AGENT_REMOVED, fmt.Sprintf("Agent %s is unreachable", a.info.Hostname), &c.At)
 	}
+	s.dropAgentOperations(a, mesos.OPERATION_UNREACHABLE)
 	s.dropAgent(a)
 	s.note("agent unreachable", "agent_id", id)
 }
@@ -291,6 +300,7 @@ func (s *State) dropAgent(a *agent) {
 	for framework := range a.executors {
 		s.removeExecutors(a, framework)
 	}
+	s.dropAgentOperations(a, mesos.OPERATION_GONE_BY_OPERATOR)
 	delete(s.agents, a.id)
 	if s.pids[a.pid] == a {
 		delete(s.pids, a.pid)

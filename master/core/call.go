@@ -69,6 +69,12 @@ func (s *State) serve(f *framework, e SchedulerCalled) {
 		s.message(f, c.Message)
 	case scheduler.Call_REQUEST: // accepted and ignored, as the built-in allocator does (reference row CALL-12)
 		s.counts.message("resource_request")
+	case scheduler.Call_ACKNOWLEDGE_OPERATION_STATUS:
+		s.counts.message("operation_status_update_acknowledgement")
+		s.acknowledgeOperation(f, c.AcknowledgeOperationStatus)
+	case scheduler.Call_RECONCILE_OPERATIONS:
+		s.counts.message("reconcile_operations")
+		s.reconcileOperations(f, c.ReconcileOperations)
 	default:
 		s.unsupported(f, c)
 	}
@@ -77,12 +83,6 @@ func (s *State) serve(f *framework, e SchedulerCalled) {
 // unsupported answers calls whose features come later, by an event where there is one.
 func (s *State) unsupported(f *framework, c *scheduler.Call) {
 	s.note("call is not supported yet and has no effect", "framework_id", f.id, "call", c.Type.String())
-	if c.Type == scheduler.Call_RECONCILE_OPERATIONS {
-		for _, o := range c.ReconcileOperations.Operations {
-			id := o.OperationID
-			s.send(f, operationEvent(&id, "OPERATION_UNKNOWN", "Reconciliation: Operation is unknown"))
-		}
-	}
 }
 
 // shutdown passes a SHUTDOWN on (reference row CALL-08).

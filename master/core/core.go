@@ -76,6 +76,7 @@ type State struct {
 	nextBatch time.Time
 
 	frameworkCount, offerCount, agentCount uint64
+	operationCount, operationSequence      uint64
 	token                                  uint64
 	version                                uint64 // counts changes that a View would show
 
@@ -159,6 +160,8 @@ func (s *State) Step(now time.Time, e Event) []Effect {
 		s.setQuota(e)
 	case QuotaRemoved:
 		s.removeQuota(e)
+	case OperationRequested:
+		s.operatorOperation(e)
 	case Ticked:
 		s.tick()
 	default:

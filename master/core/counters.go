@@ -19,10 +19,24 @@ type Counters struct {
 	ValidFrameworkMessages                         uint64
 	InvalidFrameworkMessages                       uint64
 	ValidExecutorMessages, InvalidExecutorMessages uint64
+	ValidOperationUpdates, InvalidOperationUpdates uint64
+	ValidOperationAcks, InvalidOperationAcks       uint64
 	AllocationRuns                                 uint64
 	Messages                                       map[string]uint64  // by name, "register_slave"
 	TasksEnded                                     map[string]uint64  // by state, "TASK_FINISHED"
 	TasksEndedBy                                   map[EndKind]uint64 // by state, source and reason
+	// Operations counts offer operations by type and state: those that are over ever, the others now.
+	Operations map[OperationKind]int64
+}
+
+// OperationKind is a type of operations in a state.
+type OperationKind struct {
+	Type  mesos.Offer_Operation_Type
+	State mesos.OperationState
+}
+
+func (c *Counters) operationState(t mesos.Offer_Operation_Type, s mesos.OperationState, change int64) {
+	c.Operations[OperationKind{t, s}] += change
 }
 
 // EndKind is a way for a task to end.
@@ -45,7 +59,7 @@ type FrameworkCounters struct {
 }
 
 func newCounters() *Counters {
-	return &Counters{Messages: map[string]uint64{}, TasksEnded: map[string]uint64{}, TasksEndedBy: map[EndKind]uint64{}}
+	return &Counters{Messages: map[string]uint64{}, TasksEnded: map[string]uint64{}, TasksEndedBy: map[EndKind]uint64{}, Operations: map[OperationKind]int64{}}
 }
 
 func newFrameworkCounters() *FrameworkCounters {
@@ -55,6 +69,7 @@ func newFrameworkCounters() *FrameworkCounters {
 func (c *Counters) clone() Counters {
 	d := *c
 	d.Messages, d.TasksEnded, d.TasksEndedBy = maps.Clone(c.Messages), maps.Clone(c.TasksEnded), maps.Clone(c.TasksEndedBy)
+	d.Operations = maps.Clone(c.Operations)
 	return d
 }
 

@@ -38,7 +38,8 @@ type framework struct {
 	inOrder     taskList                        // the same
 	executors   map[string]map[string]*executor // by agent id, executor id
 	offers      map[string]*offer
-	on          map[string]*agent // agents on which it uses resources
+	operations  map[string]*operation // by uuid; not over yet
+	on          map[string]*agent     // agents on which it uses resources
 	unreachable ring[*mesos.Task]
 	completed   ring[*mesos.Task]
 	counts      *FrameworkCounters
@@ -74,6 +75,7 @@ func (s *State) newFramework(id string, info *mesos.FrameworkInfo) *framework {
 		tasks:       map[string]*task{},
 		executors:   map[string]map[string]*executor{},
 		offers:      map[string]*offer{},
+		operations:  map[string]*operation{},
 		on:          map[string]*agent{},
 		unreachable: newRing[*mesos.Task](s.cfg.MaxUnreachableTasks),
 		completed:   newRing[*mesos.Task](s.cfg.MaxCompletedTasks),
@@ -81,6 +83,7 @@ func (s *State) newFramework(id string, info *mesos.FrameworkInfo) *framework {
 	}
 	f.info.ID = &mesos.FrameworkID{Value: id}
 	s.frameworks[id] = f
+	s.adoptOperations(f)
 	s.changed()
 	return f
 }
@@ -262,6 +265,7 @@ func (s *State) removeFramework(f *framework) {
 			s.removeExecutor(s.agents[agentID], x)
 		}
 	}
+	s.dropFrameworkOperations(f)
 	s.ledger.RemoveFramework(f.id)
 	delete(s.frameworks, f.id)
 	s.archive(f)

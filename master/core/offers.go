@@ -179,6 +179,11 @@ func (s *State) dropOffers(f *framework) {
 // rescind voids an offer and tells its framework (reference row OFF-07).
 func (s *State) rescind(o *offer) {
 	s.dropOffer(o)
+	s.rescinded(o)
+}
+
+// rescinded tells a framework that an offer is void.
+func (s *State) rescinded(o *offer) {
 	o.framework.counts.OffersRescinded++
 	s.send(o.framework, &scheduler.Event{Type: scheduler.Event_RESCIND, Rescind: &scheduler.Event_Rescind{OfferID: o.message.ID}})
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/tombolo-project/tombolo/mesos/messages"
 	"github.com/tombolo-project/tombolo/offers"
+	"github.com/tombolo-project/tombolo/offers/operations"
 )
 
 // messagesMessage is any message of mesos.internal.
@@ -50,6 +51,9 @@ func (s *State) agentMessage(e AgentMessaged) {
 	case *messages.UpdateSlaveMessage:
 		s.counts.message("update_slave")
 		s.updateAgent(m)
+	case *messages.UpdateOperationStatusMessage:
+		s.counts.message("operation_status_update")
+		s.operationStatus(m)
 	case *messages.StatusUpdateMessage:
 		s.counts.message("status_update")
 		s.statusUpdate(m)
@@ -124,7 +128,7 @@ func (s *State) registryFailed(e RegistryWritten, w *admission) {
 }
 
 // validAgent checks what an agent says about itself (reference row 5.3, steps 3 and 5).
-func validAgent(info *mesos.AgentInfo, version *string) error {
+func validAgent(info *mesos.AgentInfo, version *string, checkpointed []mesos.Resource) error {
 	if version == nil {
 		return fmt.Errorf("the agent sent no version")
 	}
@@ -134,15 +138,13 @@ func validAgent(info *mesos.AgentInfo, version *string) error {
 	if info.Hostname == "" {
 		return fmt.Errorf("the agent has no hostname")
 	}
-	if _, err := offers.Parse(info.Resources); err != nil {
-		return fmt.Errorf("the agent's resources: %w", err)
-	}
-	return nil
+	_, err := registeredTotal(info, checkpointed)
+	return err
 }
 
 // register lets a new agent in (reference rows 5.3, steps 6 and 7).
 func (s *State) register(from string, m *messages.RegisterSlaveMessage) {
-	if err := validAgent(&m.Agent, m.Version); err != nil {
+	if err := validAgent(&m.Agent, m.Version, m.CheckpointedResources); err != nil {
 		s.note("registration refused", "pid", from, "error", err.Error())
 		return
 	}
@@ -178,7 +180,7 @@ func (s *State) admit(from string, m *messages.RegisterSlaveMessage) {
 func (s *State) admitted(c RegistryChange, w *admission) {
 	s.counts.AgentRegistrations++
 	m := w.register
-	a := s.addAgent(c.Agent, w.pid, *m.Version, m.AgentCapabilities, m.ResourceVersionUUID)
+	a := s.addAgent(c.Agent, w.pid, *m.Version, m.AgentCapabilities, m.ResourceVersionUUID, m.CheckpointedResources)
 	s.sendAgent(a, s.registeredMessage(a))
 	s.startPings(a)
 	s.announceAgent(a)
@@ -231,7 +233,7 @@ func (s *State) reregister(from string, m *messages.ReregisterSlaveMessage) {
 }
 
 func validReregistration(m *messages.ReregisterSlaveMessage) error {
-	if err := validAgent(&m.Agent, m.Version); err != nil {
+	if err := validAgent(&m.Agent, m.Version, m.CheckpointedResources); err != nil {
 		return err
 	}
 	for _, t := range m.Tasks {
@@ -260,7 +262,7 @@ func validReregistration(m *messages.ReregisterSlaveMessage) error {
 func (s *State) readmitted(c RegistryChange, w *admission) {
 	m := w.reregister
 	s.counts.AgentReregistrations++
-	a := s.addAgent(c.Agent, w.pid, *m.Version, m.AgentCapabilities, m.ResourceVersionUUID)
+	a := s.addAgent(c.Agent, w.pid, *m.Version, m.AgentCapabilities, m.ResourceVersionUUID, m.CheckpointedResources)
 	a.reregistered = s.now
 	for _, f := range s.frameworks {
 		f.unreachable.drop(func(t *mesos.Task) bool { return t.AgentID.Value == a.id })
@@ -294,10 +296,7 @@ func (s *State) reconnect(a *agent, from string, m *messages.ReregisterSlaveMess
 
 func (s *State) reconnected(a *agent, info mesos.AgentInfo, from string, m *messages.ReregisterSlaveMessage) {
 	s.counts.AgentReregistrations++
-	total, err := offers.Parse(info.Resources)
-	if err != nil { // validReregistration looked at them before
-		panic(fmt.Sprintf("core: agent %s: %v", a.id, err))
-	}
+	total := s.returnedTotal(a, &info, m)
 	if !slices.EqualFunc(a.info.Attributes, info.Attributes, func(x, y mesos.Attribute) bool { return x.Equal(&y) }) {
 		s.ledger.ClearFilters(a.id) // reference row OFF-11
 	}
@@ -423,6 +422,9 @@ func (s *State) afterReturn(a *agent, m *messages.ReregisterSlaveMessage) {
 		})
 		delete(a.killed, key)
 	}
+	if !a.can(mesos.AgentInfo_Capability_RESOURCE_PROVIDER) {
+		s.sendAgent(a, &messages.CheckpointResourcesMessage{Resources: operations.Checkpointed(a.total)})
+	}
 	s.startPings(a)
 }
 
@@ -437,6 +439,7 @@ func (s *State) updateAgent(m *messages.UpdateSlaveMessage) {
 	if m.ResourceVersionUUID != nil {
 		a.resourceVersion = m.ResourceVersionUUID
 	}
+	s.compareOperations(a, m)
 	if len(m.OversubscribedResources) > 0 || m.ResourceProviders != nil && len(m.ResourceProviders.Providers) > 0 {
 		s.emit(Note{Error: true, Message: "oversubscribed resources and resource providers are not supported yet; they are not offered", Attributes: []any{"agent_id", a.id}})
 	}

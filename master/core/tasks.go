@@ -109,8 +109,20 @@ func (s *State) adoptTask(t *task, reported *mesos.Task) {
 // charge books resources that an agent reports to be in use.
 func (s *State) charge(a *agent, f *framework, r offers.Resources) {
 	s.use(a, f, r)
+	s.book(f, a, r)
+}
+
+// book charges resources of an agent to a framework.
+func (s *State) book(f *framework, a *agent, r offers.Resources) {
 	if err := s.ledger.Charge(f.id, a.id, r); err != nil {
 		s.emit(Note{Error: true, Message: "resources in use could not be charged", Attributes: []any{"framework_id", f.id, "agent_id", a.id, "error", err.Error()}})
+	}
+}
+
+// unbook undoes book.
+func (s *State) unbook(f *framework, a *agent, r offers.Resources) {
+	if err := s.ledger.Release(f.id, a.id, r); err != nil {
+		s.emit(Note{Error: true, Message: "resources could not be given back", Attributes: []any{"framework_id", f.id, "agent_id", a.id, "error", err.Error()}})
 	}
 }
 
@@ -131,9 +143,7 @@ func (s *State) giveBack(a *agent, f *framework, r offers.Resources) {
 		delete(a.used, f.id)
 		delete(f.on, a.id)
 	}
-	if err := s.ledger.Release(f.id, a.id, r); err != nil {
-		s.emit(Note{Error: true, Message: "resources could not be given back", Attributes: []any{"framework_id", f.id, "agent_id", a.id, "error", err.Error()}})
-	}
+	s.unbook(f, a, r)
 	s.allocateOn(a.id)
 	s.touch(f, a)
 }

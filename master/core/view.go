@@ -23,6 +23,7 @@ type View struct {
 	Gone        int // agents
 	Weights     []mesos.WeightInfo
 	Quotas      []quota.QuotaConfig // by role; one of a role set back to none is empty
+	Operations  []*mesos.Operation // not over yet, by agent
 	Counters    Counters
 }
 
@@ -87,6 +88,7 @@ func (s *State) View() *View {
 		Gone:        len(s.gone),
 		Weights:     s.weightInfos(),
 		Quotas:      s.quotaList,
+		Operations:  s.operationsView(),
 		Counters:    s.counts.clone(),
 	}
 	for _, f := range s.sortedFrameworks() {
