@@ -20,17 +20,26 @@ type Area struct {
 
 // frameworkMay is what each framework stands on.
 var frameworkMay = []string{
-	"mesos", "offers", "frameworks/session", "frameworks/store", "frameworks/owner", "frameworks/placement", "frameworks/orders", "frameworks/service",
+	"mesos", "offers", "security", "frameworks/session", "frameworks/store", "frameworks/owner", "frameworks/placement", "frameworks/orders", "frameworks/service",
 	"internal/loop", "internal/clock",
 }
 
 // Areas is the dependency direction of the project, lowest first. docs/architecture.md draws it.
 var Areas = []Area{
 	{Dir: "mesos", Why: "mesos is the wire: everything else stands on it, so it knows nothing of the rest"},
+	{Dir: "security", May: []string{"mesos"}, Pure: true,
+		Why: "security decides who may do what; its packages serve every part and know none"},
+	{Dir: "security/authn", May: []string{"mesos", "security", "security/credentials"},
+		Why: "security serves every part and knows none"},
+	{Dir: "security/credentials", Why: "security serves every part and knows none"},
+	{Dir: "security/crammd5", May: []string{"security/credentials"},
+		Why: "security serves every part and knows none"},
+	{Dir: "security/transport", May: []string{"security/credentials"},
+		Why: "security serves every part and knows none"},
 	{Dir: "offers", May: []string{"mesos"}, Pure: true,
 		Why: "offers turns a snapshot into a plan; it must run in any test and any part"},
 
-	{Dir: "master/core", May: []string{"mesos", "offers"}, Pure: true,
+	{Dir: "master/core", May: []string{"mesos", "offers", "security"}, Pure: true,
 		Why: "the master's core is a state machine fed by its owner"},
 	{Dir: "agent/core", May: []string{"mesos", "offers"}, Pure: true,
 		Why: "the agent's core is a state machine fed by its owner"},
@@ -40,18 +49,18 @@ var Areas = []Area{
 		Why: "virtualnode maps between the two worlds and talks to neither"},
 	{Dir: "virtualnode/podapi", May: []string{"mesos"},
 		Why: "podapi is the vocabulary that the bridge and the pod executor share, nothing more"},
-	{Dir: "frameworks/session", May: []string{"mesos"},
+	{Dir: "frameworks/session", May: []string{"mesos", "security"},
 		Why: "the scheduler session serves every framework and belongs to none"},
 
-	{Dir: "master", May: []string{"mesos", "offers", "internal/loop", "internal/clock"},
+	{Dir: "master", May: []string{"mesos", "offers", "security", "internal/loop", "internal/clock"},
 		Why: "master, agent and bridge meet on the wire only, so that each can be swapped for Mesos's own"},
-	{Dir: "agent", May: []string{"mesos", "offers", "internal/loop", "internal/clock"},
+	{Dir: "agent", May: []string{"mesos", "offers", "security", "internal/loop", "internal/clock"},
 		Why: "master, agent and bridge meet on the wire only, so that each can be swapped for Mesos's own"},
-	{Dir: "executor", May: []string{"mesos", "offers", "virtualnode/podapi", "internal/loop", "internal/clock"},
+	{Dir: "executor", May: []string{"mesos", "offers", "security", "virtualnode/podapi", "internal/loop", "internal/clock"},
 		Why: "an executor sees its agent's executor API, and the pod executor the bridge's channel"},
 	{Dir: "executor/pod/lifecycle", Pure: true,
 		Why: "a pod's lifecycle is decided from what is seen, and nothing else"},
-	{Dir: "bridge", May: []string{"mesos", "offers", "virtualnode", "frameworks/session", "internal/loop", "internal/clock"},
+	{Dir: "bridge", May: []string{"mesos", "offers", "security", "virtualnode", "frameworks/session", "internal/loop", "internal/clock"},
 		Why: "master, agent and bridge meet on the wire only, so that the bridge runs on a stock Mesos too"},
 	{Dir: "frameworks/store", May: []string{"mesos"},
 		Why: "what frameworks share belongs to none of them"},
@@ -76,11 +85,11 @@ var Areas = []Area{
 	{Dir: "internal/image", Why: "the image is made of finished binaries, not of packages"},
 	{Dir: "tools", Why: "tools are built for the agents' images or run beside the parts; they link nothing of them"},
 	{Dir: "charts", Why: "the chart is made of finished images, not of packages"},
-	{Dir: "datacenter", May: []string{"mesos", "offers", "internal"},
+	{Dir: "datacenter", May: []string{"mesos", "offers", "security", "internal"},
 		Why: "the datacenter starts the parts as processes of their own, so that each can be killed and started alone"},
-	{Dir: "cmd", May: []string{"mesos", "offers", "master", "agent", "executor", "virtualnode", "bridge", "frameworks", "datacenter", "internal"},
+	{Dir: "cmd", May: []string{"mesos", "offers", "security", "master", "agent", "executor", "virtualnode", "bridge", "frameworks", "datacenter", "internal"},
 		Why: "cmd is the top: it wires the parts, and nothing imports it"},
-	{Dir: "e2e", May: []string{"mesos", "offers", "virtualnode/podapi", "frameworks/session", "datacenter", "charts", "internal"},
+	{Dir: "e2e", May: []string{"mesos", "offers", "security", "virtualnode/podapi", "frameworks/session", "datacenter", "charts", "internal"},
 		Why: "scenarios drive the parts from outside, as users do"},
 }
 
