@@ -7,8 +7,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/mesos/mesos-go/api/v1/lib/scheduler"
-
 	"github.com/tombolo-project/tombolo/master/api"
 	"github.com/tombolo-project/tombolo/master/core"
 	"github.com/tombolo-project/tombolo/offers"
@@ -171,10 +169,10 @@ func (o *owner) post(l letter) bool {
 }
 
 // Subscribe implements api.Backend.
-func (o *owner) Subscribe(id core.StreamID, s *api.Stream, call *scheduler.Call, constrained bool) {
+func (o *owner) Subscribe(s *api.Stream, e core.SchedulerSubscribed) {
 	ok := o.post(letter{f: func() {
-		o.streams[id] = s
-		o.carryOut(o.state.Step(time.Now(), core.SchedulerSubscribed{Stream: id, Call: call, Constrained: constrained}))
+		o.streams[e.Stream] = s
+		o.carryOut(o.state.Step(time.Now(), e))
 	}})
 	if !ok {
 		s.Fail(errStopped)

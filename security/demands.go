@@ -16,6 +16,27 @@ func RunDemand(t *mesos.TaskInfo, f *mesos.FrameworkInfo) Demand {
 	return Demand{RunTask, Named(user)}
 }
 
+// OperationDemands are what an operation on resources demands. Launches ask for each task (RunDemand); disks are made by
+// resource providers, which nobody here has.
+func OperationDemands(op *mesos.Offer_Operation) []Demand {
+	switch {
+	case op.Reserve != nil:
+		return ReserveDemands(op.Reserve.Resources, op.Reserve.Source)
+	case op.Unreserve != nil:
+		return UnreserveDemands(op.Unreserve.Resources)
+	case op.Create != nil:
+		return CreateDemands(op.Create.Volumes)
+	case op.Destroy != nil:
+		return DestroyDemands(op.Destroy.Volumes)
+	case op.GrowVolume != nil:
+		return []Demand{ResizeDemand(&op.GrowVolume.Volume)}
+	case op.ShrinkVolume != nil:
+		return []Demand{ResizeDemand(&op.ShrinkVolume.Volume)}
+	default:
+		return nil
+	}
+}
+
 // ReserveDemands are to reserve resources for the roles of their last reservations. With a source, reservations change:
 // what the source has beyond the common part is unreserved, what the target has beyond it reserved.
 func ReserveDemands(target, source []mesos.Resource) []Demand {

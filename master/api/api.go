@@ -17,7 +17,6 @@ import (
 	"time"
 
 	"github.com/gogo/protobuf/proto"
-	"github.com/mesos/mesos-go/api/v1/lib/scheduler"
 
 	"github.com/tombolo-project/tombolo/master/core"
 	"github.com/tombolo-project/tombolo/mesos/codec"
@@ -32,8 +31,8 @@ const minZipped = 1024
 
 // Backend is the master behind the API. All methods are safe for concurrent use.
 type Backend interface {
-	// Subscribe opens a scheduler's stream under id; what comes of it arrives on the stream.
-	Subscribe(id core.StreamID, s *Stream, call *scheduler.Call, constrained bool)
+	// Subscribe opens a scheduler's stream; what comes of it arrives on the stream.
+	Subscribe(s *Stream, e core.SchedulerSubscribed)
 	// Unsubscribe says that the stream ended, and why.
 	Unsubscribe(id core.StreamID, reason error)
 	// Ask has an event that wants a Reply decided; make gets the id to put into it.
@@ -67,6 +66,8 @@ type Facts struct {
 	Files     map[string]string // files shown to operators: virtual path to real one
 	// PerFrameworkMetrics says whether metrics of each framework are shown.
 	PerFrameworkMetrics bool
+	// Security is who may do what.
+	Security Security
 }
 
 // Build says from what the binary was made.
@@ -101,6 +102,10 @@ func New(b Backend, f Facts, log *slog.Logger) *Server {
 
 // ServeHTTP implements http.Handler.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	r, ok := s.admit(w, r)
+	if !ok {
+		return
+	}
 	r.Body = http.MaxBytesReader(w, r.Body, maxBody)
 	s.mux.ServeHTTP(w, r)
 }
@@ -165,6 +170,9 @@ func readBody(w http.ResponseWriter, r *http.Request) ([]byte, bool) {
 
 // ask has the backend decide and answers with its reply.
 func (s *Server) ask(w http.ResponseWriter, r *http.Request, make func(core.RequestID) core.Event) {
+	if !s.mayOrder(w, r, make(0)) {
+		return
+	}
 	reply, err := s.backend.Ask(r.Context(), make)
 	if err != nil {
 		refuse(w, http.StatusServiceUnavailable, "%s", err)
@@ -181,14 +189,14 @@ func answer(w http.ResponseWriter, reply core.Reply) {
 	refuse(w, reply.Status, "%s", reply.Text)
 }
 
-// view gets a View or answers 503.
+// view gets a View of what the request's principal may see, or answers 503.
 func (s *Server) view(w http.ResponseWriter, r *http.Request) (*core.View, bool) {
 	v, err := s.backend.View(r.Context())
 	if err != nil {
 		refuse(w, http.StatusServiceUnavailable, "%s", err)
 		return nil, false
 	}
-	return v, true
+	return v.Filtered(s.approver(r)), true
 }
 
 // body sends a rendered answer, compressed if the client accepts that.

@@ -2,6 +2,7 @@ package api
 
 import (
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -82,7 +83,14 @@ func (s *Server) explain(w http.ResponseWriter, r *http.Request) {
 		refuse(w, http.StatusBadRequest, "say which framework: ?framework_id=...")
 		return
 	}
+	v, ok := s.view(w, r)
+	if !ok {
+		return
+	}
 	reasons, known, err := s.backend.Explain(r.Context(), id)
+	if !slices.ContainsFunc(v.Frameworks, func(f *core.FrameworkView) bool { return f.ID() == id }) {
+		known = false // or not the asker's to see
+	}
 	switch {
 	case err != nil:
 		refuse(w, http.StatusServiceUnavailable, "%s", err)
@@ -156,6 +164,9 @@ func (s *Server) stateJSON(v *core.View) map[string]any {
 	}
 	if s.facts.LogDir != "" {
 		m["log_dir"] = s.facts.LogDir
+	}
+	if !v.SeesFlags() {
+		delete(m, "flags")
 	}
 	addDomain(m, v.Master.Domain)
 	return m
@@ -385,7 +396,9 @@ func rolesOf(v *core.View) []*role {
 	}
 	var list []*role
 	for _, name := range sortedNames(byName) {
-		list = append(list, byName[name])
+		if v.SeesRole(name) {
+			list = append(list, byName[name])
+		}
 	}
 	return list
 }

@@ -68,7 +68,7 @@ func (s *Server) operate(w http.ResponseWriter, r *http.Request, agent *mesos.Ag
 		return
 	}
 	s.ask(w, r, func(id core.RequestID) core.Event {
-		return core.OperationRequested{Request: id, AgentID: agent.GetValue(), Operation: op}
+		return core.OperationRequested{Request: id, AgentID: agent.GetValue(), Operation: op, Principal: principalName(r)}
 	})
 }
 
@@ -131,7 +131,7 @@ func (s *Server) form(field, complaint string, make func([]mesos.Resource, url.V
 			return
 		}
 		s.ask(w, r, func(id core.RequestID) core.Event {
-			return core.OperationRequested{Request: id, AgentID: f.Get("slaveId"), Operation: op}
+			return core.OperationRequested{Request: id, AgentID: f.Get("slaveId"), Operation: op, Principal: principalName(r)}
 		})
 	}
 }

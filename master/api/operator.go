@@ -38,6 +38,9 @@ func (s *Server) operator(w http.ResponseWriter, r *http.Request) {
 		refuse(w, http.StatusNotAcceptable, "%s", err)
 		return
 	}
+	if !s.mayCall(w, r, call.Type) {
+		return
+	}
 	switch call.Type {
 	case master.Call_SUBSCRIBE:
 		s.watch(w, r, out)

@@ -11,6 +11,8 @@ import (
 
 	"github.com/tombolo-project/tombolo/master/core"
 	"github.com/tombolo-project/tombolo/mesos/codec"
+	"github.com/tombolo-project/tombolo/security"
+	"github.com/tombolo-project/tombolo/security/authn"
 )
 
 const streamIDHeader = "Mesos-Stream-Id"
@@ -26,7 +28,12 @@ func (s *Server) scheduler(w http.ResponseWriter, r *http.Request) {
 	if !ok {
 		return
 	}
-	if err := validCall(call); err != nil {
+	principal := authn.PrincipalOf(r.Context())
+	err := validCall(call)
+	if err == nil {
+		err = samePrincipal(call, principal)
+	}
+	if err != nil {
 		refuse(w, http.StatusBadRequest, "Failed to validate scheduler::Call: %s", err)
 		return
 	}
@@ -41,7 +48,7 @@ func (s *Server) scheduler(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	s.ask(w, r, func(id core.RequestID) core.Event {
-		return core.SchedulerCalled{Request: id, Stream: core.StreamID(r.Header.Get(streamIDHeader)), Call: call, Constrained: constrained(c, body)}
+		return core.SchedulerCalled{Request: id, Stream: core.StreamID(r.Header.Get(streamIDHeader)), Call: call, Constrained: constrained(c, body), Principal: principal}
 	})
 }
 
@@ -58,9 +65,21 @@ func (s *Server) subscribe(w http.ResponseWriter, r *http.Request, call *schedul
 	}
 	id, stream := core.StreamID(uuid.NewString()), NewSchedulerStream()
 	w.Header().Set(streamIDHeader, string(id))
-	s.backend.Subscribe(id, stream, call, constrained)
+	s.backend.Subscribe(stream, core.SchedulerSubscribed{Stream: id, Call: call, Constrained: constrained, Principal: authn.PrincipalOf(r.Context())})
 	err = stream.serve(r.Context(), w, c)
 	s.backend.Unsubscribe(id, err)
+}
+
+// samePrincipal checks that a framework that names a principal is the one that authenticated (reference row SCH-13).
+func samePrincipal(c *scheduler.Call, p security.Principal) error {
+	if c.Type != scheduler.Call_SUBSCRIBE || p.Anonymous() {
+		return nil
+	}
+	named := c.Subscribe.FrameworkInfo.Principal
+	if named == nil || *named == p.Name {
+		return nil
+	}
+	return fmt.Errorf("Authenticated principal '%s' does not match principal '%s' set in `FrameworkInfo`", p.Name, *named) //nolint:staticcheck // Mesos's text
 }
 
 // validCall checks that a call has what its type needs (reference section 1.2).

@@ -143,6 +143,10 @@ func (s *State) launch(b *bargain, op *mesos.Offer_Operation) {
 	}
 	for i := range tasks {
 		t := &tasks[i]
+		if err := s.mayRun(f, t); err != nil {
+			s.refuseTask(f, t, mesos.TASK_ERROR, mesos.REASON_TASK_UNAUTHORIZED, err.Error())
+			continue
+		}
 		err := common
 		if err == nil {
 			err = s.launchTask(b, t)
@@ -206,10 +210,15 @@ func (s *State) start(b *bargain, t *mesos.TaskInfo, executor *mesos.ExecutorID)
 func (s *State) launchGroup(b *bargain, op *mesos.Offer_Operation) {
 	f, a := b.framework, b.agent
 	x, tasks := &op.LaunchGroup.Executor, op.LaunchGroup.TaskGroup.Tasks
-	needed, err := s.validGroup(b, op)
+	var needed offers.Resources
+	err, reason := s.mayRunAll(f, tasks), mesos.REASON_TASK_GROUP_UNAUTHORIZED
+	if err == nil {
+		reason = mesos.REASON_TASK_GROUP_INVALID
+		needed, err = s.validGroup(b, op)
+	}
 	if err != nil {
 		for i := range tasks {
-			s.refuseTask(f, &tasks[i], mesos.TASK_ERROR, mesos.REASON_TASK_GROUP_INVALID, err.Error())
+			s.refuseTask(f, &tasks[i], mesos.TASK_ERROR, reason, err.Error())
 		}
 		return
 	}

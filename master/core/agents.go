@@ -175,6 +175,7 @@ func (s *State) enterInLedger(a *agent) {
 
 // agentExited is the break of a link: the process or its network is gone (reference 1.11).
 func (s *State) agentExited(pid string) {
+	delete(s.authenticated, pid) // whoever comes next from there proves who it is
 	a := s.pids[pid]
 	if a == nil || !a.connected {
 		return

@@ -12,6 +12,8 @@ func (s *State) call(e SchedulerCalled) {
 	switch {
 	case f == nil:
 		s.reply(e.Request, 400, "Framework cannot be found")
+	case !e.Principal.Anonymous() && e.Principal.Name != f.info.GetPrincipal(): // reference row SCH-13
+		s.reply(e.Request, 400, "Authenticated principal '%s' does not match principal '%s' set in `FrameworkInfo`", e.Principal.Name, f.info.GetPrincipal())
 	case !f.connected || f.retiring:
 		s.reply(e.Request, 403, "Framework is not subscribed")
 	case e.Stream == "":

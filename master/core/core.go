@@ -10,6 +10,7 @@ import (
 	"github.com/mesos/mesos-go/api/v1/lib/scheduler"
 
 	"github.com/tombolo-project/tombolo/offers"
+	"github.com/tombolo-project/tombolo/security"
 )
 
 // HeartbeatInterval is the time between two HEARTBEAT events of one stream (reference row EV-01).
@@ -35,6 +36,9 @@ type Config struct {
 	RegistryMaxAge         time.Duration
 	RegistryMaxCount       int
 	RegistryGCInterval     time.Duration
+	ACLs                   *security.ACLs // nil allows everything
+	AuthenticateAgents     bool           // let in only agents that authenticated
+	AuthenticateFrameworks bool           // the same for schedulers of the older driver
 }
 
 // State is everything the master knows. It belongs to one goroutine.
@@ -63,11 +67,12 @@ type State struct {
 	seed   uint64 // of the allocation's shuffles
 
 	// reg is what the registry holds, as far as its writes are confirmed.
-	reg       *Registry
-	quotas    map[string]quota.QuotaConfig // by role, replaced at each change; with those set back to none
-	quotaList []quota.QuotaConfig          // the same, by role, for views
-	decisions decisions
-	unsettled map[string][]func() // by agent id: what waits until its standing is settled
+	reg           *Registry
+	quotas        map[string]quota.QuotaConfig // by role, replaced at each change; with those set back to none
+	quotaList     []quota.QuotaConfig          // the same, by role, for views
+	decisions     decisions
+	unsettled     map[string][]func()           // by agent id: what waits until its standing is settled
+	authenticated map[string]security.Principal // by pid; see authenticate.go
 
 	timers    timers
 	allocate  bool            // an allocation run is due at once,
@@ -87,27 +92,28 @@ type State struct {
 // New returns the state of a master that starts at now with what the registry holds.
 func New(cfg Config, reg *Registry, now time.Time) *State {
 	s := &State{
-		cfg:         cfg,
-		now:         now,
-		reg:         reg.Clone(),
-		unsettled:   map[string][]func(){},
-		frameworks:  map[string]*framework{},
-		streams:     map[StreamID]*framework{},
-		removed:     map[string]bool{},
-		agents:      map[string]*agent{},
-		pids:        map[string]*agent{},
-		recovered:   map[string]mesos.AgentInfo{},
-		unreachable: map[string]time.Time{},
-		gone:        map[string]time.Time{},
-		admitting:   map[uint64]*admission{},
-		busyPID:     map[string]uint64{},
-		busyAgent:   map[string]uint64{},
-		offers:      map[string]*offer{},
-		weights:     map[string]float64{},
-		dirty:       map[string]bool{},
-		ledger:      offers.NewState(offers.Options{MinAllocatable: cfg.MinAllocatable, FilterGPUs: cfg.FilterGPUs, Region: cfg.Region}),
-		nextBatch:   now.Add(cfg.AllocationInterval),
-		counts:      newCounters(),
+		cfg:           cfg,
+		now:           now,
+		reg:           reg.Clone(),
+		unsettled:     map[string][]func(){},
+		frameworks:    map[string]*framework{},
+		streams:       map[StreamID]*framework{},
+		removed:       map[string]bool{},
+		agents:        map[string]*agent{},
+		pids:          map[string]*agent{},
+		recovered:     map[string]mesos.AgentInfo{},
+		unreachable:   map[string]time.Time{},
+		gone:          map[string]time.Time{},
+		admitting:     map[uint64]*admission{},
+		busyPID:       map[string]uint64{},
+		busyAgent:     map[string]uint64{},
+		offers:        map[string]*offer{},
+		weights:       map[string]float64{},
+		dirty:         map[string]bool{},
+		ledger:        offers.NewState(offers.Options{MinAllocatable: cfg.MinAllocatable, FilterGPUs: cfg.FilterGPUs, Region: cfg.Region}),
+		nextBatch:     now.Add(cfg.AllocationInterval),
+		counts:        newCounters(),
+		authenticated: map[string]security.Principal{},
 	}
 	for id, info := range reg.Admitted {
 		s.recovered[id] = info
@@ -162,6 +168,10 @@ func (s *State) Step(now time.Time, e Event) []Effect {
 		s.removeQuota(e)
 	case OperationRequested:
 		s.operatorOperation(e)
+	case AuthenticationBegan:
+		delete(s.authenticated, e.PID)
+	case Authenticated:
+		s.authenticated[e.PID] = e.Principal
 	case Ticked:
 		s.tick()
 	default:

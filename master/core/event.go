@@ -5,6 +5,8 @@ import (
 	"github.com/mesos/mesos-go/api/v1/lib"
 	"github.com/mesos/mesos-go/api/v1/lib/master"
 	"github.com/mesos/mesos-go/api/v1/lib/scheduler"
+
+	"github.com/tombolo-project/tombolo/security"
 )
 
 // StreamID names one subscription of a scheduler; it is the value of the
@@ -25,6 +27,7 @@ type SchedulerSubscribed struct {
 	Call   *scheduler.Call
 	// Constrained says that the call carries offer constraints, which are not supported yet.
 	Constrained bool
+	Principal   security.Principal // who authenticated
 }
 
 // SchedulerCalled says that a structurally valid call other than SUBSCRIBE came
@@ -34,6 +37,7 @@ type SchedulerCalled struct {
 	Stream      StreamID
 	Call        *scheduler.Call
 	Constrained bool
+	Principal   security.Principal // who authenticated
 }
 
 // StreamClosed says that a scheduler's stream ended, by whichever side, for the
@@ -70,6 +74,16 @@ type WeightsUpdated struct {
 	Weights []mesos.WeightInfo
 }
 
+// AuthenticationBegan says that an agent, or a scheduler of the older driver, at PID begins to authenticate; what it
+// proved before counts no more (reference section 5.5).
+type AuthenticationBegan struct{ PID string }
+
+// Authenticated says that the one at PID proved to be Principal.
+type Authenticated struct {
+	PID       string
+	Principal security.Principal
+}
+
 // Ticked says that the time of State.Deadline has come.
 type Ticked struct{}
 
@@ -81,6 +95,8 @@ func (AgentExited) event()         {}
 func (RegistryWritten) event()     {}
 func (TornDown) event()            {}
 func (WeightsUpdated) event()      {}
+func (AuthenticationBegan) event() {}
+func (Authenticated) event()       {}
 func (Ticked) event()              {}
 
 // Effect is an order the master gives. Effects are carried out in their order.

@@ -90,10 +90,10 @@ func (s *State) newFramework(id string, info *mesos.FrameworkInfo) *framework {
 
 // subscribe answers a SUBSCRIBE call (reference 1.4).
 func (s *State) subscribe(e SchedulerSubscribed) {
-	info := e.Call.Subscribe.FrameworkInfo
+	info := withPrincipal(e.Call.Subscribe.FrameworkInfo, e.Principal)
 	id := info.GetID().GetValue()
 	f := s.frameworks[id]
-	if err := s.refuseSubscription(e, f); err != nil {
+	if err := s.refuseSubscription(e, info, f); err != nil {
 		s.emit(SendEvent{Stream: e.Stream, Event: errorEvent(err.Error())})
 		s.emit(CloseStream{Stream: e.Stream})
 		s.note("subscription refused", "framework_id", id, "name", info.Name, "error", err.Error())
@@ -122,8 +122,7 @@ func (s *State) subscribe(e SchedulerSubscribed) {
 }
 
 // refuseSubscription says why a subscription cannot be, or nil (reference row SUB-02).
-func (s *State) refuseSubscription(e SchedulerSubscribed, f *framework) error {
-	info := e.Call.Subscribe.FrameworkInfo
+func (s *State) refuseSubscription(e SchedulerSubscribed, info *mesos.FrameworkInfo, f *framework) error {
 	if e.Constrained {
 		return fmt.Errorf("offer_constraints are not supported by this master yet; subscribe without them")
 	}
@@ -136,7 +135,7 @@ func (s *State) refuseSubscription(e SchedulerSubscribed, f *framework) error {
 	if f != nil && !f.recovered && f.info.GetPrincipal() != info.GetPrincipal() {
 		return fmt.Errorf("changing framework's principal is not allowed")
 	}
-	return nil
+	return s.mayRegister(info)
 }
 
 // connect makes the stream of e the framework's.
@@ -307,6 +306,10 @@ func (s *State) updateFramework(f *framework, e SchedulerCalled) {
 	}
 	if err != nil {
 		s.reply(e.Request, 400, "'UpdateFramework.framework_info' is not valid: %s", err)
+		return
+	}
+	if err := s.mayRegister(info); err != nil {
+		s.reply(e.Request, 403, "%s", err)
 		return
 	}
 	same := f.info.Equal(info)

@@ -60,6 +60,10 @@ func (s *State) operate(b *bargain, op *mesos.Offer_Operation) {
 		s.dropOperation(f, op, fmt.Sprintf("%s; on agent %s", err, a.text()))
 		return
 	}
+	if err := s.mayOperate(f, op); err != nil {
+		s.dropOperation(f, op, err.Error())
+		return
+	}
 	if op.Type == mesos.Offer_Operation_DESTROY {
 		s.rescindVolumes(a, op.Destroy.Volumes)
 	}

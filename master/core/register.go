@@ -148,6 +148,10 @@ func (s *State) register(from string, m *messages.RegisterSlaveMessage) {
 		s.note("registration refused", "pid", from, "error", err.Error())
 		return
 	}
+	if err := s.mayJoin(from, &m.Agent); err != nil {
+		s.note("registration refused", "pid", from, "error", err.Error())
+		return
+	}
 	if a := s.pids[from]; a != nil {
 		if a.connected {
 			s.sendAgent(a, s.registeredMessage(a))
@@ -208,6 +212,10 @@ func (s *State) reregister(from string, m *messages.ReregisterSlaveMessage) {
 		return
 	}
 	if err := validReregistration(m); err != nil {
+		s.note("re-registration refused", "agent_id", id, "pid", from, "error", err.Error())
+		return
+	}
+	if err := s.mayJoin(from, &m.Agent); err != nil {
 		s.note("re-registration refused", "agent_id", id, "pid", from, "error", err.Error())
 		return
 	}

@@ -7,6 +7,7 @@ import (
 	"github.com/mesos/mesos-go/api/v1/lib/quota"
 
 	"github.com/tombolo-project/tombolo/offers"
+	"github.com/tombolo-project/tombolo/security"
 )
 
 // View is a picture of the state at one moment. It is never changed once made, so
@@ -23,8 +24,9 @@ type View struct {
 	Gone        int // agents
 	Weights     []mesos.WeightInfo
 	Quotas      []quota.QuotaConfig // by role; one of a role set back to none is empty
-	Operations  []*mesos.Operation // not over yet, by agent
+	Operations  []*mesos.Operation  // not over yet, by agent
 	Counters    Counters
+	approver    security.Approver // whom it is for; see Filtered
 }
 
 // FrameworkView is one framework in a View.
