@@ -45,8 +45,8 @@ deps: ## install the Debian packages that are missing
 
 # go build is incremental by itself: these always ask it.
 .PHONY: build
-build: ## bin/tombolo and bin/tombolo-executor
-	$(GO) build -ldflags "$(LDFLAGS)" -o bin/ ./cmd/tombolo ./cmd/tombolo-executor
+build: ## bin/tombolo, bin/tombolo-executor and bin/tombolo-pod-executor
+	$(GO) build -ldflags "$(LDFLAGS)" -o bin/ ./cmd/tombolo ./cmd/tombolo-executor ./cmd/tombolo-pod-executor
 
 # What we run but do not link: built once, again when its module or program changes.
 .PHONY: tools

@@ -64,7 +64,7 @@ func DefaultConfig() Config {
 	return Config{
 		Name: "kubernetes", User: "root", Role: "kubernetes", Namespace: "kube-system", PendingTimeout: 5 * time.Minute, MaxPods: 110,
 		Executor: virtualnode.Executor{
-			Command: "tombolo-executor pod",
+			Command: "tombolo-pod-executor",
 			// The executor itself is small; what its containers' shims take lies with the runtime.
 			Resources: virtualnode.Amounts{CPU: 100, Memory: 64_000},
 			// Longer than most grace periods: it ends when its last pod has.

@@ -129,14 +129,16 @@ func (c Config) checkTools() error {
 			return fmt.Errorf("%s is missing in %s: run make tools, or say with --tools-dir where it is", name, c.Tools)
 		}
 	}
-	if info, err := os.Stat(c.executor()); err != nil || !info.Mode().IsRegular() || info.Mode()&0o111 == 0 {
-		return fmt.Errorf("%s is not there or can't be run: run make build", c.executor())
+	for _, path := range []string{c.beside("tombolo-executor"), c.beside("tombolo-pod-executor")} {
+		if info, err := os.Stat(path); err != nil || !info.Mode().IsRegular() || info.Mode()&0o111 == 0 {
+			return fmt.Errorf("%s is not there or can't be run: run make build", path)
+		}
 	}
 	return nil
 }
 
-// executor is what agents start tasks with; it lies beside the binary.
-func (c Config) executor() string { return filepath.Join(c.launcherDir(), "tombolo-executor") }
+// beside is the path of another binary of ours.
+func (c Config) beside(name string) string { return filepath.Join(c.launcherDir(), name) }
 
 func (c Config) launcherDir() string { return filepath.Dir(c.Binary) }
 

@@ -33,7 +33,7 @@ func built(t *testing.T) Config {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range []string{"tombolo", "tombolo-executor", "tools/hyperkube", "tools/containerd", "tools/images/web"} {
+	for _, name := range []string{"tombolo", "tombolo-executor", "tombolo-pod-executor", "tools/hyperkube", "tools/containerd", "tools/images/web"} {
 		if _, err := os.Stat(filepath.Join(bin, name)); err != nil {
 			t.Fatalf("bin/%s is missing: run make build tools first", name)
 		}

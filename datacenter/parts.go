@@ -98,7 +98,7 @@ func (d *Datacenter) bridgeSpec() processes.Spec {
 	metrics := d.on(bridgeMetricsPort)
 	args := []string{
 		"bridge", "--master=" + d.master(), "--kubeconfig=" + kubeconfig, "--address=" + d.plan.Gateway.String(),
-		"--executor-command=" + d.config.executor() + " pod", "--metrics-address=" + metrics,
+		"--executor-command=" + d.config.beside("tombolo-pod-executor"), "--metrics-address=" + metrics,
 	}
 	if d.kubeletCA != "" {
 		args = append(args, "--client-ca-file="+d.kubeletCA)

@@ -77,7 +77,7 @@ func chartInstalls(t *testing.T, d *harness.Datacenter) {
 // pushImage makes the image out of the binaries that are tested and pushes it to the datacenter's registry.
 func pushImage(ctx context.Context, t *testing.T, d *harness.Datacenter) string {
 	t.Helper()
-	img, err := image.Build(image.Options{Binaries: []string{harness.Bin(t, "tombolo"), harness.Bin(t, "tombolo-executor")}, Version: "e2e"})
+	img, err := image.Build(image.Options{Binaries: []string{harness.Bin(t, "tombolo"), harness.Bin(t, "tombolo-executor"), harness.Bin(t, "tombolo-pod-executor")}, Version: "e2e"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -100,7 +100,7 @@ func chartValues(t *testing.T, d *harness.Datacenter, tag string) map[string]any
 	return map[string]any{
 		"mesos":    map[string]any{"masters": []any{d.Master}, "role": "chart"},
 		"image":    map[string]any{"repository": "tombolo/tombolo", "tag": tag},
-		"executor": map[string]any{"command": harness.Bin(t, "tombolo-executor") + " pod"},
+		"executor": map[string]any{"command": harness.Bin(t, "tombolo-pod-executor")},
 		"nodes":    map[string]any{"prefix": "chart-"}, // and the chart's own taint
 		// No kube-proxy: the API server's service address leads nowhere.
 		"extraEnv": []any{

@@ -55,7 +55,7 @@ func Grace(pod *corev1.Pod) time.Duration {
 
 // Executor is how the pod executor of every agent is started.
 type Executor struct {
-	// Command is the shell command that starts it, for example "/opt/tombolo/tombolo-executor pod".
+	// Command is the shell command that starts it, for example "/opt/tombolo/tombolo-pod-executor".
 	Command string
 	// URI, if set, is fetched into the sandbox before (executable).
 	URI string

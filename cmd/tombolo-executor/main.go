@@ -1,5 +1,5 @@
 // Command tombolo-executor is what agents start: the wrapper of every container
-// (launch), the fetcher (fetch), and the executors (command, pod). Start reading at main.
+// (launch), the fetcher (fetch), and the executor of command tasks (command). Start reading at main.
 package main
 
 import (
@@ -31,7 +31,7 @@ func main() {
 		Use: "tombolo-executor", Short: "What a Tombolo agent starts; not for people",
 		SilenceUsage: true, SilenceErrors: true,
 	}
-	root.AddCommand(launchCommand(), fetchCommand(), commandCommand(), podCommand())
+	root.AddCommand(launchCommand(), fetchCommand(), commandCommand())
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	err := root.ExecuteContext(ctx)
 	stop()

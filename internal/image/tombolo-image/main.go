@@ -46,7 +46,7 @@ a non-root user. The same binaries give the same digest. Prints the image's refe
 		RunE:          func(cmd *cobra.Command, _ []string) error { return c.run(cmd) },
 	}
 	f := cmd.Flags()
-	f.StringSliceVar(&c.options.Binaries, "binaries", []string{"bin/tombolo", "bin/tombolo-executor"}, "static binaries; the first is the entry point")
+	f.StringSliceVar(&c.options.Binaries, "binaries", []string{"bin/tombolo", "bin/tombolo-executor", "bin/tombolo-pod-executor"}, "static binaries; the first is the entry point")
 	f.StringVar(&c.options.Certificates, "certificates", image.Certificates(), "PEM bundle of certificate authorities to include; empty for none")
 	f.StringVar(&c.options.Version, "version", "", "version label")
 	f.StringVar(&c.options.Revision, "revision", "", "source revision label")
