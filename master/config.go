@@ -13,6 +13,7 @@ import (
 	"github.com/mesos/mesos-go/api/v1/lib"
 
 	"github.com/tombolo-project/tombolo/master/core"
+	"github.com/tombolo-project/tombolo/master/registry"
 	"github.com/tombolo-project/tombolo/offers"
 )
 
@@ -24,16 +25,19 @@ const (
 
 // Config is how a master is to be. The names are those of Mesos's flags.
 type Config struct {
-	IP                              string // to listen on
-	Port                            int    // 0 chooses a free one
-	AdvertiseIP                     string // that others reach us at; empty: IP
-	AdvertisePort                   int    // 0: Port
-	Hostname                        string // shown to people; empty: the advertised IP
-	Cluster                         string // a name for people
-	WorkDir                         string
-	LogDir                          string // of the log that operators read as /master/log; empty: <WorkDir>/log, or none without WorkDir
-	Registry                        string // InMemory or EmbeddedEtcd
-	EtcdListen                      string // host:port for clients of the embedded etcd
+	IP            string // to listen on
+	Port          int    // 0 chooses a free one
+	AdvertiseIP   string // that others reach us at; empty: IP
+	AdvertisePort int    // 0: Port
+	Hostname      string // shown to people; empty: the advertised IP
+	Cluster       string // a name for people
+	WorkDir       string
+	LogDir        string // of the log that operators read as /master/log; empty: <WorkDir>/log, or none without WorkDir
+	Registry      string // InMemory or EmbeddedEtcd
+	// Etcd is one that others run, for --registry=etcd; without endpoints it is embedded.
+	Etcd                            registry.External
+	EtcdSessionTimeout              time.Duration // after which a silent leader is replaced
+	EtcdListen                      string        // host:port for clients of the embedded etcd
 	AllocationInterval              time.Duration
 	OfferTimeout                    time.Duration // 0: offers never expire
 	AgentPingTimeout                time.Duration
@@ -63,7 +67,7 @@ type Config struct {
 // which is an embedded etcd.
 func Default() Config {
 	return Config{
-		IP: "127.0.0.1", Port: 5050, Registry: EmbeddedEtcd, EtcdListen: "127.0.0.1:0",
+		IP: "127.0.0.1", Port: 5050, Registry: EmbeddedEtcd, EtcdListen: "127.0.0.1:0", EtcdSessionTimeout: 10 * time.Second,
 		AllocationInterval: time.Second, AgentPingTimeout: 15 * time.Second, MaxAgentPingTimeouts: 5, AgentReregisterTimeout: 10 * time.Minute,
 		RootSubmissions: true, FilterGPUResources: true, MinAllocatable: "cpus:0.01|mem:32",
 		MaxCompletedFrameworks: 50, MaxCompletedTasksPerFramework: 1000, MaxUnreachableTasksPerFramework: 1000,
@@ -105,6 +109,9 @@ func (c *Config) validWorkDir() error {
 	case InMemory:
 		return nil
 	case EmbeddedEtcd:
+		if len(c.Etcd.Endpoints) > 0 {
+			return c.validEtcd()
+		}
 	case "replicated_log":
 		return fmt.Errorf("--registry=replicated_log is not supported; use etcd (the default) or in_memory")
 	default:
@@ -131,6 +138,17 @@ func (c *Config) validWorkDir() error {
 		return fmt.Errorf("--work_dir %s is not writable: %w", c.WorkDir, err)
 	}
 	return errors.Join(probe.Close(), os.Remove(probe.Name()))
+}
+
+// validEtcd checks what an external etcd needs; the work directory is not used then but for logs.
+func (c *Config) validEtcd() error {
+	if err := c.Etcd.Validate(); err != nil {
+		return fmt.Errorf("--etcd_endpoints: %w", err)
+	}
+	if c.EtcdSessionTimeout < 2*time.Second {
+		return fmt.Errorf("--etcd_session_timeout %s is less than 2secs", c.EtcdSessionTimeout)
+	}
+	return nil
 }
 
 func (c *Config) validTimes() error {

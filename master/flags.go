@@ -23,7 +23,10 @@ var settled = map[string]string{
 }
 
 // ours are the flags that Mesos does not have; /tombolo/flags lists them.
-var ours = map[string]bool{"etcd_listen": true, "etcd_endpoints": true, "log-level": true, "log-format": true}
+var ours = map[string]bool{
+	"etcd_listen": true, "etcd_endpoints": true, "etcd_ca_file": true, "etcd_cert_file": true, "etcd_key_file": true, "etcd_prefix": true,
+	"etcd_session_timeout": true, "log-level": true, "log-format": true,
+}
 
 // shownFlags is the configuration by the names of Mesos's flags, and by ours. given
 // is what the command knows.

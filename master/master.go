@@ -8,10 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"os"
-	"path/filepath"
 	"strconv"
-	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -21,6 +18,7 @@ import (
 
 	"github.com/tombolo-project/tombolo/master/api"
 	"github.com/tombolo-project/tombolo/master/core"
+	"github.com/tombolo-project/tombolo/master/election"
 	"github.com/tombolo-project/tombolo/master/registry"
 	"github.com/tombolo-project/tombolo/mesos/codec"
 	"github.com/tombolo-project/tombolo/mesos/libprocess"
@@ -37,8 +35,10 @@ const (
 	shutdownTimeout  = 5 * time.Second
 )
 
-// Run runs a master until ctx ends. ready, if not nil, is called with the address
-// it listens on as soon as it serves.
+// Run runs a master until ctx ends. ready, if not nil, is called with the address it
+// listens on: as soon as it leads or, if others may lead before it, as soon as it
+// tells who does. A master that leads no more, or cannot write its registry, returns an
+// error; like Mesos's it is to be started again by who watches over it.
 func Run(ctx context.Context, cfg Config, log *slog.Logger, ready func(address string)) error {
 	if err := cfg.Validate(); err != nil {
 		return err
@@ -53,73 +53,163 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger, ready func(address s
 		return err
 	}
 	defer listener.Close()
-	reg, err := openRegistry(ctx, cfg, log)
-	if err != nil {
-		return err
-	}
-	defer func() {
-		if err := reg.Close(); err != nil {
-			log.Error("registry not closed cleanly", "error", err)
-		}
-	}()
-	meters := &api.Meters{}
-	loaded, err := loadRegistry(ctx, reg, cfg.Weights, meters)
-	if err != nil {
-		return err
-	}
 	info, self, err := identity(cfg, listener.Addr().(*net.TCPAddr))
 	if err != nil {
 		return err
 	}
-	started := time.Now()
-	o := newOwner(core.New(cfg.core(info), loaded, started), meters, log)
-	o.maxWatchers = cfg.MaxSubscribers
-	o.agents = newAgents(self, log)
-	o.writer = newWriter(reg, meters, func(w core.RegistryWritten) { o.post(letter{event: w}) })
-	flags, own := shownFlags(&cfg, info.GetHostname())
-	facts := api.Facts{
-		Version: MesosVersion, Started: started, Cluster: cfg.Cluster, Flags: flags, OwnFlags: own, Build: buildFacts(), Meters: meters,
-		Verbosity: api.NewVerbosity(cfg.LogLevel), LogDir: cfg.LogDir, Files: shown.files(), PerFrameworkMetrics: cfg.PerFrameworkMetrics,
+	st, err := openStore(ctx, cfg, log)
+	if err != nil {
+		return err
 	}
-	log.Info("master starts", "id", info.ID, "pid", info.GetPID(), "recovered_agents", len(loaded.Admitted), "unreachable_agents", len(loaded.Unreachable))
-	return serve(ctx, listener, o, api.New(o, facts, log), log, ready)
+	defer func() {
+		if err := st.Close(); err != nil {
+			log.Error("registry not closed cleanly", "error", err)
+		}
+	}()
+	p := &process{cfg: cfg, log: log, info: info, self: self, store: st, meters: &api.Meters{}, ready: func() {}}
+	if ready != nil {
+		p.ready = func() { ready(listener.Addr().String()) }
+	}
+	flags, own := shownFlags(&cfg, info.GetHostname())
+	p.facts = api.Facts{
+		Version: MesosVersion, Started: time.Now(), Cluster: cfg.Cluster, Flags: flags, OwnFlags: own, Build: buildFacts(), Meters: p.meters,
+		Verbosity: api.NewVerbosity(cfg.LogLevel), LogDir: cfg.LogDir, Files: shown.files(), PerFrameworkMetrics: cfg.PerFrameworkMetrics,
+		Standing: p.front.standing,
+	}
+	return p.run(ctx, listener)
 }
 
-// serve runs the owner, the writer and the HTTP server until ctx ends.
-func serve(ctx context.Context, listener net.Listener, o *owner, handler http.Handler, log *slog.Logger, ready func(string)) error {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
+// process is one master from its start to its end.
+type process struct {
+	cfg    Config
+	log    *slog.Logger
+	info   mesos.MasterInfo
+	self   libprocess.UPID
+	store  *store
+	meters *api.Meters
+	facts  api.Facts
+	front  front
+	ready  func()
+}
+
+// run serves the port, stands for election, leads, and ends with ctx or with the reign.
+func (p *process) run(ctx context.Context, listener net.Listener) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
 	var parts sync.WaitGroup
-	parts.Go(func() { o.run(ctx) })
-	parts.Go(func() { o.writer.run(ctx) })
+	// What every master answers, and who leads, is shown from the view of a master without anything.
+	empty := newOwner(core.New(p.cfg.core(p.info), core.NewRegistry(), p.facts.Started), p.meters, p.log)
+	empty.writer = newWriter(registry.NewMemory(), p.meters, func(core.RegistryWritten) {})
+	parts.Go(func() { empty.run(ctx) })
+	p.front.standby = api.New(empty, p.facts, p.log)
+	if p.store.shared {
+		parts.Go(func() { p.store.follow(ctx, &p.front, p.log) })
+	}
 	// There is no timeout for idle connections: links between master and agents
 	// are connections on which nothing is ever sent (reference row LP-11).
 	server := &http.Server{
-		Handler:  libprocess.Handler(o.deliver, handler),
-		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+		Handler:  libprocess.Handler(p.front.deliver, &p.front),
+		ErrorLog: slog.NewLogLogger(p.log.Handler(), slog.LevelDebug),
 	}
-	failed := make(chan error, 1)
-	parts.Go(func() { failed <- server.Serve(listener) })
-	if ready != nil {
-		ready(listener.Addr().String())
+	parts.Go(func() {
+		if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+			cancel(fmt.Errorf("serve HTTP: %w", err))
+		}
+	})
+	if p.store.shared {
+		p.ready()
 	}
-	var err error
-	select {
-	case <-ctx.Done():
-	case err = <-failed:
+	err := p.lead(ctx)
+	if err == nil && ctx.Err() != nil && !errors.Is(context.Cause(ctx), context.Canceled) {
+		err = context.Cause(ctx)
 	}
-	cancel()
+	cancel(nil)
+	if errors.Is(err, election.ErrLost) || !shutDown(server) {
+		server.Close() // nothing is left to say
+	}
+	parts.Wait()
+	return err
+}
+
+// shutDown lets requests under way end; it reports whether they did in time.
+func shutDown(server *http.Server) bool {
 	stop, done := context.WithTimeout(context.Background(), shutdownTimeout)
 	defer done()
-	if server.Shutdown(stop) != nil {
-		server.Close()
+	return server.Shutdown(stop) == nil
+}
+
+// lead waits to be elected and leads until ctx ends, which returns nil, or something
+// makes that impossible.
+func (p *process) lead(ctx context.Context) error {
+	leadership, err := p.store.lead(ctx, p.info, p.cfg.EtcdSessionTimeout, p.log)
+	if err != nil {
+		if ctx.Err() != nil {
+			return nil
+		}
+		return err
 	}
+	defer p.resign(leadership)
+	p.front.elected.Store(true)
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	if leadership != nil {
+		defer context.AfterFunc(leadership.Context(), func() { cancel(leadership.Err()) })()
+	}
+	loaded, err := loadRegistry(ctx, p.store, p.cfg.Weights, p.meters)
+	if err != nil {
+		return because(ctx, err)
+	}
+	o := newOwner(core.New(p.cfg.core(p.info), loaded, time.Now()), p.meters, p.log)
+	o.maxWatchers = p.cfg.MaxSubscribers
+	o.agents = newAgents(p.self, p.log)
+	o.fail = cancel
+	if leadership != nil {
+		o.valid = leadership.Valid
+		o.agents.sender.SetEpoch(leadership.Epoch)
+	}
+	o.writer = newWriter(p.store, p.meters, func(w core.RegistryWritten) { o.post(letter{event: w}) })
+	p.log.Info("master leads", "id", p.info.ID, "pid", p.info.GetPID(), "recovered_agents", len(loaded.Admitted),
+		"unreachable_agents", len(loaded.Unreachable), "recovered_frameworks", len(loaded.Frameworks))
+	var parts sync.WaitGroup
+	parts.Go(func() { o.run(ctx) })
+	parts.Go(func() {
+		if err := o.writer.run(ctx); err != nil {
+			cancel(err)
+		}
+	})
+	facts := p.facts
+	facts.Elected = time.Now()
+	p.front.leading.Store(&reign{owner: o, api: api.New(o, facts, p.log)})
+	if !p.store.shared {
+		p.ready()
+	}
+	<-ctx.Done()
 	o.agents.sender.Close()
 	parts.Wait()
-	if err != nil && !errors.Is(err, http.ErrServerClosed) {
-		return fmt.Errorf("serve HTTP: %w", err)
+	return because(ctx, nil)
+}
+
+// because returns why ctx ended, unless it was ended from outside; err if it did not.
+func because(ctx context.Context, err error) error {
+	if ctx.Err() == nil {
+		return err
+	}
+	if cause := context.Cause(ctx); !errors.Is(cause, context.Canceled) {
+		return cause
 	}
 	return nil
+}
+
+// resign lets the next master lead at once.
+func (p *process) resign(l *election.Leadership) {
+	if l == nil {
+		return
+	}
+	ctx, done := context.WithTimeout(context.Background(), shutdownTimeout)
+	defer done()
+	if err := l.Resign(ctx); err != nil {
+		p.log.Warn("the next leader has to wait", "error", err)
+	}
 }
 
 func listen(cfg Config) (net.Listener, error) {
@@ -134,73 +224,6 @@ func listen(cfg Config) (net.Listener, error) {
 		return nil, fmt.Errorf("listen on %s: %w", address, err)
 	}
 	return listener, nil
-}
-
-// openRegistry opens the registry that the configuration names.
-func openRegistry(ctx context.Context, cfg Config, log *slog.Logger) (registry.Registry, error) {
-	if cfg.Registry == InMemory {
-		return registry.NewMemory(), nil
-	}
-	endpoint := filepath.Join(cfg.WorkDir, etcdEndpointFile)
-	reg, address, err := registry.Embedded(ctx, filepath.Join(cfg.WorkDir, "etcd"), sameEndpoint(cfg.EtcdListen, endpoint))
-	if err != nil {
-		return nil, err
-	}
-	if err := os.WriteFile(endpoint, []byte(address+"\n"), 0o600); err != nil {
-		return nil, errors.Join(fmt.Errorf("tell where etcd listens: %w", err), reg.Close())
-	}
-	log.Info("embedded etcd serves", "address", address)
-	return reg, nil
-}
-
-// sameEndpoint is where etcd is to listen: if any port will do, the one of the last
-// run if that is free, so that etcd's clients survive a restart of the master.
-func sameEndpoint(wanted, file string) string {
-	host, port, err := net.SplitHostPort(wanted)
-	if err != nil || port != "0" {
-		return wanted
-	}
-	last, err := os.ReadFile(file)
-	if err != nil {
-		return wanted
-	}
-	address := strings.TrimSpace(string(last))
-	if lastHost, _, err := net.SplitHostPort(address); err != nil || lastHost != host {
-		return wanted
-	}
-	probe, err := net.Listen("tcp", address)
-	if err != nil {
-		return wanted
-	}
-	if probe.Close() != nil {
-		return wanted
-	}
-	return address
-}
-
-// loadRegistry reads the registry, and puts in the weights of the flags that it does not have yet.
-func loadRegistry(ctx context.Context, reg registry.Registry, weights map[string]float64, meters *api.Meters) (*core.Registry, error) {
-	ctx, cancel := context.WithTimeout(ctx, registryTimeout)
-	defer cancel()
-	begin := time.Now()
-	loaded, err := reg.Load(ctx)
-	if err != nil {
-		return nil, err
-	}
-	meters.RegistryFetch.Observe(time.Since(begin))
-	change := core.RegistryChange{Kind: core.SetWeights}
-	for role, w := range weights {
-		if _, there := loaded.Weights[role]; !there {
-			change.Weights = append(change.Weights, mesos.WeightInfo{Role: &role, Weight: w})
-		}
-	}
-	if len(change.Weights) > 0 {
-		if err := reg.Apply(ctx, []core.RegistryChange{change}); err != nil {
-			return nil, err
-		}
-		loaded.Apply(change)
-	}
-	return loaded, nil
 }
 
 // identity is how the master shows itself: a new id for each process, as in Mesos,

@@ -3,12 +3,14 @@ package master
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"sync/atomic"
 	"time"
 
 	"github.com/tombolo-project/tombolo/master/api"
 	"github.com/tombolo-project/tombolo/master/core"
+	"github.com/tombolo-project/tombolo/master/election"
 	"github.com/tombolo-project/tombolo/offers"
 )
 
@@ -46,6 +48,11 @@ type owner struct {
 	watchers []*api.Stream
 	view     *core.View // the last one made
 
+	// valid says whether this master still leads; nil for one that always does. fail
+	// ends the reign.
+	valid func(time.Time) bool
+	fail  context.CancelCauseFunc
+
 	maxWatchers int // the oldest goes when one more comes (reference row EVT-06)
 
 	requests atomic.Uint64
@@ -80,7 +87,7 @@ func (o *owner) run(ctx context.Context) {
 		}
 		if now := time.Now(); !o.state.Deadline().After(now) {
 			o.meters.AllocationLatency.Observe(now.Sub(o.state.Deadline()))
-			o.carryOut(o.state.Step(now, core.Ticked{}))
+			o.step(now, core.Ticked{})
 			o.meters.Allocation.Observe(time.Since(now))
 		}
 		timer.Reset(time.Until(o.state.Deadline()))
@@ -104,11 +111,21 @@ func (o *owner) take(l letter) {
 		o.pending[l.asked] = l.reply
 	}
 	if l.event != nil {
-		o.carryOut(o.state.Step(time.Now(), l.event))
+		o.step(time.Now(), l.event)
 	}
 	if l.f != nil {
 		l.f()
 	}
+}
+
+// step feeds the state, unless this master may not lead any more: then its state
+// means nothing to anyone, and nothing comes of the event.
+func (o *owner) step(now time.Time, e core.Event) {
+	if o.valid != nil && !o.valid(now) {
+		o.fail(fmt.Errorf("%w: its lease may have run out", election.ErrLost))
+		return
+	}
+	o.carryOut(o.state.Step(now, e))
 }
 
 // carryOut does what the state orders. Nothing in here blocks.
@@ -172,7 +189,7 @@ func (o *owner) post(l letter) bool {
 func (o *owner) Subscribe(s *api.Stream, e core.SchedulerSubscribed) {
 	ok := o.post(letter{f: func() {
 		o.streams[e.Stream] = s
-		o.carryOut(o.state.Step(time.Now(), e))
+		o.step(time.Now(), e)
 	}})
 	if !ok {
 		s.Fail(errStopped)
@@ -183,7 +200,7 @@ func (o *owner) Subscribe(s *api.Stream, e core.SchedulerSubscribed) {
 func (o *owner) Unsubscribe(id core.StreamID, reason error) {
 	o.post(letter{f: func() {
 		delete(o.streams, id)
-		o.carryOut(o.state.Step(time.Now(), core.StreamClosed{Stream: id, Reason: reason.Error()}))
+		o.step(time.Now(), core.StreamClosed{Stream: id, Reason: reason.Error()})
 	}})
 }
 

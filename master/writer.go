@@ -45,14 +45,15 @@ func (w *writer) write(c core.RegistryChange) {
 	}
 }
 
-// run writes until ctx ends.
-func (w *writer) run(ctx context.Context) {
+// run writes until ctx ends or a write fails. What is stored is then not known for
+// sure: like Mesos's, the master ends, and the next one reads it.
+func (w *writer) run(ctx context.Context) error {
 	for {
 		batch := w.take()
 		if len(batch) == 0 {
 			select {
 			case <-ctx.Done():
-				return
+				return nil
 			case <-w.wake:
 			}
 			continue
@@ -62,8 +63,11 @@ func (w *writer) run(ctx context.Context) {
 		err := w.registry.Apply(limited, batch)
 		cancel()
 		w.meters.RegistryStore.Observe(time.Since(begin))
+		if err != nil {
+			return err
+		}
 		for _, c := range batch {
-			w.written(core.RegistryWritten{Change: c, Err: err})
+			w.written(core.RegistryWritten{Change: c})
 		}
 	}
 }

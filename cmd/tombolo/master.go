@@ -19,15 +19,16 @@ import (
 type masterFlags struct {
 	cfg            master.Config
 	roles, weights string
+	etcd           string
 
-	allocationInterval, offerTimeout, pingTimeout, reregisterTimeout, gcInterval, maxAgentAge duration.Flag
+	etcdSession, allocationInterval, offerTimeout, pingTimeout, reregisterTimeout, gcInterval, maxAgentAge duration.Flag
 }
 
 // masterCommand is `tombolo master`: the one who makes offers.
 func masterCommand() *cobra.Command {
 	d := master.Default()
 	f := &masterFlags{
-		cfg: d, allocationInterval: duration.Flag(d.AllocationInterval), pingTimeout: duration.Flag(d.AgentPingTimeout),
+		cfg: d, etcdSession: duration.Flag(d.EtcdSessionTimeout), allocationInterval: duration.Flag(d.AllocationInterval), pingTimeout: duration.Flag(d.AgentPingTimeout),
 		reregisterTimeout: duration.Flag(d.AgentReregisterTimeout), gcInterval: duration.Flag(d.RegistryGCInterval), maxAgentAge: duration.Flag(d.RegistryMaxAgentAge),
 	}
 	cmd := &cobra.Command{
@@ -35,7 +36,8 @@ func masterCommand() *cobra.Command {
 		Short: "Offer the agents' resources to frameworks, fairly",
 		Long: `A Mesos-compatible master: agents and frameworks that know Apache Mesos know this one.
 Its registry lives in an embedded etcd below --work_dir, which other parts may use too:
-<work_dir>/etcd.endpoint holds its address. Flags have Mesos's names and are read from
+<work_dir>/etcd.endpoint holds its address. Several masters share an etcd of yours,
+--etcd_endpoints, and elect a leader in it; the others lead clients to it. Flags have Mesos's names and are read from
 MESOS_<FLAG> too.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -60,6 +62,12 @@ func (f *masterFlags) register(flags *pflag.FlagSet) {
 	flags.StringVar(&c.WorkDir, "work_dir", "", "directory of the registry (required unless --registry=in_memory)")
 	flags.StringVar(&c.LogDir, "log_dir", "", "directory of the log that operators read as /master/log (default: log below --work_dir)")
 	flags.StringVar(&c.Registry, "registry", c.Registry, "where the registry lives: etcd (embedded, below --work_dir) or in_memory")
+	flags.StringVar(&f.etcd, "etcd_endpoints", "", "members of an etcd that several masters share, host1:2379,host2:2379 or URLs (default: embedded)")
+	flags.StringVar(&c.Etcd.CAFile, "etcd_ca_file", "", "certificates of who may vouch for --etcd_endpoints; turns TLS on")
+	flags.StringVar(&c.Etcd.CertFile, "etcd_cert_file", "", "this master's certificate for --etcd_endpoints")
+	flags.StringVar(&c.Etcd.KeyFile, "etcd_key_file", "", "its key")
+	flags.StringVar(&c.Etcd.Prefix, "etcd_prefix", "", "before all keys in --etcd_endpoints, when several datacenters share it")
+	flags.Var(&f.etcdSession, "etcd_session_timeout", "how long after its last sign of life a leader is replaced, at least 2secs")
 	flags.StringVar(&c.EtcdListen, "etcd_listen", c.EtcdListen, "host:port at which the embedded etcd serves other parts, port 0 for a free one; it asks nobody for a password")
 	flags.Var(&f.allocationInterval, "allocation_interval", "time between two rounds of offers over all agents")
 	flags.Var(&f.offerTimeout, "offer_timeout", "when an offer nobody answers is rescinded, 0 for never")
@@ -86,6 +94,10 @@ func (f *masterFlags) run(ctx context.Context, flags *pflag.FlagSet) error {
 	c.AllocationInterval, c.OfferTimeout = time.Duration(f.allocationInterval), time.Duration(f.offerTimeout)
 	c.AgentPingTimeout, c.AgentReregisterTimeout = time.Duration(f.pingTimeout), time.Duration(f.reregisterTimeout)
 	c.RegistryGCInterval, c.RegistryMaxAgentAge = time.Duration(f.gcInterval), time.Duration(f.maxAgentAge)
+	c.EtcdSessionTimeout = time.Duration(f.etcdSession)
+	if f.etcd != "" {
+		c.Etcd.Endpoints = strings.Split(f.etcd, ",")
+	}
 	if f.roles != "" {
 		c.Roles = strings.Split(f.roles, ",")
 	}

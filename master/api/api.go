@@ -56,6 +56,7 @@ type Backend interface {
 type Facts struct {
 	Version   string
 	Started   time.Time
+	Elected   time.Time // as leader
 	Cluster   string
 	Flags     map[string]string // by the names of Mesos's
 	OwnFlags  map[string]string // those that Mesos does not have
@@ -68,6 +69,8 @@ type Facts struct {
 	PerFrameworkMetrics bool
 	// Security is who may do what.
 	Security Security
+	// Standing tells what this master is among the masters; nil for one that leads for ever.
+	Standing func() Standing
 }
 
 // Build says from what the binary was made.
@@ -107,7 +110,9 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	r.Body = http.MaxBytesReader(w, r.Body, maxBody)
-	s.mux.ServeHTTP(w, r)
+	if !s.yield(w, r) {
+		s.mux.ServeHTTP(w, r)
+	}
 }
 
 // refuse answers with a status and one sentence.

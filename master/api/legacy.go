@@ -149,7 +149,7 @@ func (s *Server) stateJSON(v *core.View) map[string]any {
 		}
 	}
 	for key, value := range map[string]any{
-		"start_time": unix(s.facts.Started), "elected_time": unix(s.facts.Started),
+		"start_time": unix(s.facts.Started), "elected_time": unix(s.facts.Elected),
 		"id": v.Master.ID, "pid": v.Master.GetPID(), "hostname": v.Master.GetHostname(), "capabilities": capabilities,
 		"activated_slaves": connected, "deactivated_slaves": len(v.Agents) - connected, "unreachable_slaves": v.Unreachable,
 		"leader": v.Master.GetPID(), "leader_info": leader(v), "flags": s.facts.Flags,

@@ -78,10 +78,18 @@ func (s *Server) prometheus(w http.ResponseWriter, r *http.Request) {
 
 var notInNames = regexp.MustCompile(`[^a-zA-Z0-9_]`)
 
+// elected is 1 for the leader and 0 for every other master.
+func (s *Server) elected() float64 {
+	if s.standing().Elected {
+		return 1
+	}
+	return 0
+}
+
 func (s *Server) metrics(v *core.View) map[string]float64 {
 	m := map[string]float64{
 		"master/uptime_secs":                       time.Since(s.facts.Started).Seconds(),
-		"master/elected":                           1,
+		"master/elected":                           s.elected(),
 		"master/event_queue_dispatches":            float64(s.backend.Backlog()),
 		"master/event_queue_messages":              0,
 		"master/event_queue_http_requests":         0,

@@ -204,8 +204,8 @@ func (s *Server) response(v *core.View, t master.Call_Type) *master.Response {
 	case master.Call_GET_QUOTA:
 		return &master.Response{Type: master.Response_GET_QUOTA, GetQuota: &master.Response_GetQuota{Status: quotaStatus(v)}}
 	case master.Call_GET_MASTER:
-		started := unix(s.facts.Started)
-		return &master.Response{Type: master.Response_GET_MASTER, GetMaster: &master.Response_GetMaster{MasterInfo: &v.Master, StartTime: &started, ElectedTime: &started}}
+		started, elected := unix(s.facts.Started), unix(s.facts.Elected)
+		return &master.Response{Type: master.Response_GET_MASTER, GetMaster: &master.Response_GetMaster{MasterInfo: &v.Master, StartTime: &started, ElectedTime: &elected}}
 	default:
 		return nil
 	}

@@ -34,6 +34,13 @@ func NewEtcd(client *clientv3.Client, close func() error) *Etcd {
 	return &Etcd{client: client, close: close}
 }
 
+// Client is the client of the etcd that holds the registry; the election is held there too.
+func (e *Etcd) Client() *clientv3.Client { return e.client }
+
+// Fence makes every write from now on conditional; one whose condition does not hold
+// fails with ErrDeposed.
+func (e *Etcd) Fence(conditions []clientv3.Cmp) { e.fence = conditions }
+
 // Load implements Registry.
 func (e *Etcd) Load(ctx context.Context) (*core.Registry, error) {
 	if err := e.finishJournal(ctx); err != nil {

@@ -6,6 +6,8 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+
+	"github.com/tombolo-project/tombolo/mesos/epoch"
 )
 
 // MaxBody is the largest message, in bytes, that is taken in. An agent that
@@ -24,6 +26,8 @@ type Message struct {
 	To   string // the id of the actor it is for
 	Name string // full protocol buffer name, "mesos.internal.PingSlaveMessage"
 	Body []byte // belongs to the receiver
+	// Epoch is the reign in which a master of ours sent it; zero for any other sender.
+	Epoch epoch.Epoch
 }
 
 // Handler takes the messages out of a server's requests and hands all others to
@@ -70,6 +74,10 @@ func read(w http.ResponseWriter, r *http.Request, sender string) (m Message, sta
 	if !ok {
 		return m, http.StatusInternalServerError, "expecting a path /<actor id>/<message name>, not " + r.URL.Path
 	}
+	reign, err := epoch.Parse(r.Header.Get(epoch.Header))
+	if err != nil {
+		return m, http.StatusBadRequest, err.Error()
+	}
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, MaxBody))
 	var tooLarge *http.MaxBytesError
 	switch {
@@ -78,7 +86,7 @@ func read(w http.ResponseWriter, r *http.Request, sender string) (m Message, sta
 	case err != nil:
 		return m, http.StatusBadRequest, "read body: " + err.Error()
 	}
-	return Message{From: from, To: to, Name: name, Body: body}, 0, ""
+	return Message{From: from, To: to, Name: name, Body: body, Epoch: reign}, 0, ""
 }
 
 // splitPath reads /<actor id>/<message name>; the id may be percent-encoded

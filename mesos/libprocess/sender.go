@@ -16,6 +16,7 @@ import (
 
 	"github.com/gogo/protobuf/proto"
 
+	"github.com/tombolo-project/tombolo/mesos/epoch"
 	"github.com/tombolo-project/tombolo/mesos/messages"
 )
 
@@ -46,6 +47,7 @@ type Sender struct {
 	ctx    context.Context
 	cancel context.CancelFunc
 	wait   sync.WaitGroup
+	epoch  string // sent with every message
 
 	mu    sync.Mutex // Protects fields below, and the queues of peers.
 	peers map[string]*peer
@@ -57,6 +59,10 @@ func NewSender(self UPID, log *slog.Logger) *Sender {
 	ctx, cancel := context.WithCancel(context.Background())
 	return &Sender{self: self, log: log, ctx: ctx, cancel: cancel, peers: map[string]*peer{}, links: map[string]map[*link]bool{}}
 }
+
+// SetEpoch has every message say in which reign it was sent. It is called before the
+// first message.
+func (s *Sender) SetEpoch(e epoch.Epoch) { s.epoch = e.String() }
 
 // Send sends msg from the sender's own actor.
 func (s *Sender) Send(to UPID, msg proto.Message) error {
@@ -71,7 +77,7 @@ func (s *Sender) SendFrom(from, to UPID, msg proto.Message) error {
 	if err != nil {
 		return fmt.Errorf("encode %T for %s: %w", msg, to, err)
 	}
-	if err := s.enqueue(to.Address(), envelope(from, to, messages.NameOf(msg), body)); err != nil {
+	if err := s.enqueue(to.Address(), envelope(from, to, messages.NameOf(msg), s.epoch, body)); err != nil {
 		return fmt.Errorf("send %T to %s: %w", msg, to, err)
 	}
 	return nil
@@ -115,11 +121,14 @@ func (s *Sender) breakLinks(address string) {
 
 // envelope is the whole HTTP request of a message, as libprocess writes it
 // (reference row LP-03) but with a Content-Length.
-func envelope(from, to UPID, name string, body []byte) []byte {
+func envelope(from, to UPID, name, reign string, body []byte) []byte {
 	var b bytes.Buffer
 	b.Grow(len(body) + 256)
 	fmt.Fprintf(&b, "POST /%s/%s HTTP/1.1\r\n", to.ID, name)
 	fmt.Fprintf(&b, "Host: %s\r\nUser-Agent: libprocess/%s\r\nLibprocess-From: %s\r\nConnection: Keep-Alive\r\n", to.Address(), from, from)
+	if reign != "" {
+		b.WriteString(epoch.Header + ": " + reign + "\r\n")
+	}
 	b.WriteString("Content-Length: " + strconv.Itoa(len(body)) + "\r\n\r\n")
 	b.Write(body)
 	return b.Bytes()
