@@ -124,7 +124,7 @@ func (p *process) run(ctx context.Context, listener net.Listener) error {
 		err = context.Cause(ctx)
 	}
 	cancel(nil)
-	if errors.Is(err, election.ErrLost) || !shutDown(server) {
+	if err != nil || !shutDown(server) {
 		server.Close() // nothing is left to say
 	}
 	parts.Wait()
