@@ -142,16 +142,16 @@ func (s *Server) stateJSON(v *core.View) map[string]any {
 	for _, c := range v.Master.Capabilities {
 		capabilities = append(capabilities, c.Type.String())
 	}
-	connected := 0
+	active := 0
 	for _, a := range v.Agents {
-		if a.Connected {
-			connected++
+		if a.Active {
+			active++
 		}
 	}
 	for key, value := range map[string]any{
 		"start_time": unix(s.facts.Started), "elected_time": unix(s.facts.Elected),
 		"id": v.Master.ID, "pid": v.Master.GetPID(), "hostname": v.Master.GetHostname(), "capabilities": capabilities,
-		"activated_slaves": connected, "deactivated_slaves": len(v.Agents) - connected, "unreachable_slaves": v.Unreachable,
+		"activated_slaves": active, "deactivated_slaves": len(v.Agents) - active, "unreachable_slaves": v.Unreachable,
 		"leader": v.Master.GetPID(), "leader_info": leader(v), "flags": s.facts.Flags,
 		"slaves": agentList(v, ""), "recovered_slaves": recoveredList(v),
 		"frameworks": frameworkList(v.Frameworks, ""), "completed_frameworks": frameworkList(v.Completed, ""),

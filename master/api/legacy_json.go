@@ -38,10 +38,16 @@ func agentJSON(a *core.AgentView) map[string]any {
 		"pid": a.PID, "registered_time": unix(a.Registered),
 		"resources": a.Total.Summary(), "used_resources": a.Used.Summary(), "offered_resources": a.Offered.Summary(),
 		"reserved_resources": reserved, "unreserved_resources": a.Total.Unreserved().Summary(),
-		"active": a.Connected, "deactivated": false, "version": a.Version, "capabilities": capabilities,
+		"active": a.Active, "deactivated": a.Deactivated, "version": a.Version, "capabilities": capabilities,
 	}
 	if !a.Reregistered.IsZero() {
 		m["reregistered_time"] = unix(a.Reregistered)
+	}
+	if a.Drain != nil {
+		m["drain_info"] = raw(a.Drain)
+	}
+	if a.DrainStarted != nil {
+		m["estimated_drain_start_time_seconds"] = unix(*a.DrainStarted)
 	}
 	addDomain(m, a.Info.Domain)
 	return m

@@ -145,14 +145,17 @@ func resourceMetrics(m map[string]float64, v *core.View) {
 }
 
 func agentMetrics(m map[string]float64, v *core.View) {
-	connected := 0
+	connected, active := 0, 0
 	for _, a := range v.Agents {
 		if a.Connected {
 			connected++
 		}
+		if a.Active {
+			active++
+		}
 	}
 	m["master/slaves_connected"], m["master/slaves_disconnected"] = float64(connected), float64(len(v.Agents)-connected)
-	m["master/slaves_active"], m["master/slaves_inactive"] = float64(connected), float64(len(v.Agents)-connected)
+	m["master/slaves_active"], m["master/slaves_inactive"] = float64(active), float64(len(v.Agents)-active)
 	m["master/slaves_unreachable"] = float64(v.Unreachable)
 	c := &v.Counters
 	m["master/slave_registrations"], m["master/slave_reregistrations"] = float64(c.AgentRegistrations), float64(c.AgentReregistrations)

@@ -42,6 +42,10 @@ type agent struct {
 	operations map[string]*operation
 	killed     map[taskKey]*scheduler.Call_Kill // kills to pass on when it returns (reference row KIL-04)
 
+	// told says that the agent has told of its operations since it connected (reference row 5.2, UpdateSlaveMessage).
+	told         bool
+	drainStarted *time.Time // since when it drains, as far as this master knows
+
 	ponged bool
 	missed int // pings in a row without an answer
 
@@ -69,6 +73,11 @@ func (a *agent) can(t mesos.AgentInfo_Capability_Type) bool {
 		}
 	}
 	return false
+}
+
+// machine is where the agent runs, as maintenance knows it.
+func (a *agent) machine() Machine {
+	return Machine{Hostname: strings.ToLower(a.info.Hostname), IP: upidIP(a.pid)}
 }
 
 // executor is an executor that runs, or was ordered to, on an agent. Command
@@ -130,6 +139,7 @@ func (s *State) connectAgent(a *agent, pid string, uuid *mesos.UUID) {
 		a.resourceVersion = uuid
 	}
 	a.connected = true
+	a.told = !a.can(mesos.AgentInfo_Capability_RESOURCE_PROVIDER)
 	a.incarnation++
 	a.missed = 0
 	s.emit(LinkAgent{PID: pid})
@@ -167,7 +177,7 @@ func (s *State) pingExpired(id string, gen uint64) {
 // enterInLedger tells the ledger what an agent has and whether it is to be offered.
 func (s *State) enterInLedger(a *agent) {
 	s.ledger.PutAgent(offers.Agent{
-		ID: a.id, Total: a.total, Region: regionOf(&a.info), Active: a.connected, Info: infoOf(a),
+		ID: a.id, Total: a.total, Region: regionOf(&a.info), Active: s.active(a), Info: infoOf(a),
 		LacksMultiRole: !a.can(mesos.AgentInfo_Capability_MULTI_ROLE),
 		LacksHierarchy: !a.can(mesos.AgentInfo_Capability_HIERARCHICAL_ROLE),
 	})
@@ -182,10 +192,7 @@ func (s *State) agentExited(pid string) {
 	}
 	s.note("agent disconnected", "agent_id", a.id, "pid", pid)
 	a.connected = false
-	s.ledger.SetAgentActive(a.id, false)
-	for _, o := range sortedOffers(a.offers) {
-		s.rescind(o)
-	}
+	s.deactivate(a)
 	for _, t := range sortedAgentTasks(a) {
 		if f := s.frameworks[t.key.framework]; f != nil && !f.info.GetCheckpoint() {
 			s.loseTask(f, t, mesos.TASK_LOST, mesos.REASON_AGENT_DISCONNECTED, "Agent disconnected", nil)

@@ -72,6 +72,7 @@ type State struct {
 	quotaList     []quota.QuotaConfig          // the same, by role, for views
 	decisions     decisions
 	unsettled     map[string][]func()           // by agent id: what waits until its standing is settled
+	drains        map[string]bool               // agents that may have drained in this turn
 	authenticated map[string]security.Principal // by pid; see authenticate.go
 
 	timers    timers
@@ -96,6 +97,7 @@ func New(cfg Config, reg *Registry, now time.Time) *State {
 		now:           now,
 		reg:           reg.Clone(),
 		unsettled:     map[string][]func(){},
+		drains:        map[string]bool{},
 		frameworks:    map[string]*framework{},
 		streams:       map[StreamID]*framework{},
 		removed:       map[string]bool{},
@@ -160,6 +162,14 @@ func (s *State) Step(now time.Time, e Event) []Effect {
 		s.tornDown(e)
 	case WeightsUpdated:
 		s.updateWeights(e)
+	case DrainWanted:
+		s.drainAgent(e)
+	case DeactivationWanted:
+		s.deactivateAgent(e)
+	case ReactivationWanted:
+		s.reactivateAgent(e)
+	case GoneWanted:
+		s.markAgentGone(e)
 	case QuotaUpdated:
 		s.updateQuota(e)
 	case QuotaSet:
@@ -177,6 +187,7 @@ func (s *State) Step(now time.Time, e Event) []Effect {
 	default:
 		panic(fmt.Sprintf("core: unknown event %T", e))
 	}
+	s.checkDrains()
 	return s.effects
 }
 

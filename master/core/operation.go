@@ -123,6 +123,7 @@ func (s *State) addOperation(o *operation) {
 
 func (s *State) removeOperation(o *operation) {
 	delete(o.agent.operations, o.uuid)
+	s.mayBeDrained(o.agent)
 	if f := s.frameworks[o.framework]; f != nil {
 		delete(f.operations, o.uuid)
 	}

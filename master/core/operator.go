@@ -11,9 +11,9 @@ import (
 
 // AgentMessage is an agent as the operator API shows it (reference row OP1-09).
 func AgentMessage(a *AgentView) *master.Response_GetAgents_Agent {
-	deactivated := false
+	deactivated := a.Deactivated
 	m := &master.Response_GetAgents_Agent{
-		AgentInfo: a.Info, Active: a.Connected, Deactivated: &deactivated, Version: a.Version, PID: &a.PID,
+		AgentInfo: a.Info, Active: a.Active, Deactivated: &deactivated, Version: a.Version, PID: &a.PID,
 		RegisteredTime:     timeInfo(a.Registered),
 		TotalResources:     ForOperators(a.Total),
 		AllocatedResources: ForOperators(a.Used),
@@ -22,6 +22,10 @@ func AgentMessage(a *AgentView) *master.Response_GetAgents_Agent {
 	}
 	if !a.Reregistered.IsZero() {
 		m.ReregisteredTime = timeInfo(a.Reregistered)
+	}
+	m.DrainInfo = a.Drain
+	if a.DrainStarted != nil {
+		m.EstimatedDrainStartTime = timeInfo(*a.DrainStarted)
 	}
 	return m
 }

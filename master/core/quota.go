@@ -188,8 +188,16 @@ func (s *State) forgetQuota(c quota.QuotaConfig) {
 	s.quotaList = sortedConfigs(next)
 }
 
-// enforceQuota has the ledger keep a quota.
-func (s *State) enforceQuota(quota.QuotaConfig) {}
+// enforceQuota has the ledger keep a quota that was checked.
+func (s *State) enforceQuota(c quota.QuotaConfig) {
+	if len(c.Guarantees) == 0 && len(c.Limits) == 0 {
+		s.ledger.RemoveQuota(c.Role)
+		return
+	}
+	if err := s.ledger.SetQuota(c.Role, offers.Quota{Guarantees: quantitiesOf(c.Guarantees), Limits: limitsOf(c.Limits)}); err != nil {
+		s.emit(Note{Error: true, Message: "a quota can't be kept", Attributes: []any{"role", c.Role, "error", err.Error()}})
+	}
+}
 
 // guarantees are what is guaranteed now, by role.
 func (s *State) guarantees() map[string]offers.Quantities {

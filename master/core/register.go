@@ -185,6 +185,7 @@ func (s *State) admitted(c RegistryChange, w *admission) {
 	s.counts.AgentRegistrations++
 	m := w.register
 	a := s.addAgent(c.Agent, w.pid, *m.Version, m.AgentCapabilities, m.ResourceVersionUUID, m.CheckpointedResources)
+	a.told = true // a new agent has no operations
 	s.sendAgent(a, s.registeredMessage(a))
 	s.startPings(a)
 	s.announceAgent(a)
@@ -220,7 +221,7 @@ func (s *State) reregister(from string, m *messages.ReregisterSlaveMessage) {
 		return
 	}
 	if _, gone := s.gone[id]; gone {
-		text := "the agent was marked gone by an operator"
+		text := goneMessage
 		s.emit(SendAgent{PID: from, Message: &messages.ShutdownMessage{Message: &text}})
 		return
 	}
@@ -433,6 +434,7 @@ func (s *State) afterReturn(a *agent, m *messages.ReregisterSlaveMessage) {
 	if !a.can(mesos.AgentInfo_Capability_RESOURCE_PROVIDER) {
 		s.sendAgent(a, &messages.CheckpointResourcesMessage{Resources: operations.Checkpointed(a.total)})
 	}
+	s.tellDrain(a)
 	s.startPings(a)
 }
 
@@ -448,6 +450,8 @@ func (s *State) updateAgent(m *messages.UpdateSlaveMessage) {
 		a.resourceVersion = m.ResourceVersionUUID
 	}
 	s.compareOperations(a, m)
+	a.told = true
+	s.mayBeDrained(a)
 	if len(m.OversubscribedResources) > 0 || m.ResourceProviders != nil && len(m.ResourceProviders.Providers) > 0 {
 		s.emit(Note{Error: true, Message: "oversubscribed resources and resource providers are not supported yet; they are not offered", Attributes: []any{"agent_id", a.id}})
 	}

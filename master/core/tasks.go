@@ -173,6 +173,7 @@ func (s *State) removeTask(t *task) {
 	delete(t.agent.tasks, t.key)
 	delete(f.tasks, t.key.task)
 	f.inOrder.remove(t)
+	s.mayBeDrained(t.agent)
 	if t.state() == mesos.TASK_UNREACHABLE {
 		f.unreachable.add(t.info)
 	} else {

@@ -68,6 +68,10 @@ type AgentView struct {
 	Version      string
 	Capabilities []mesos.AgentInfo_Capability
 	Connected    bool
+	Active       bool // its resources may be offered
+	Deactivated  bool // by an operator, also by draining
+	Drain        *mesos.DrainInfo
+	DrainStarted *time.Time // as far as this master knows
 	Registered   time.Time
 	Reregistered time.Time // zero if it never came back
 	Total        offers.Resources
@@ -169,7 +173,11 @@ func (s *State) agentView(a *agent) *AgentView {
 	}
 	v := &AgentView{
 		Info: a.info, PID: a.pid, Version: a.version, Capabilities: a.capabilities, Connected: a.connected,
+		Active: s.active(a), Deactivated: s.reg.Deactivated[a.id], DrainStarted: a.drainStarted,
 		Registered: a.registered, Reregistered: a.reregistered, Total: a.total, Offered: a.offered,
+	}
+	if info, ok := s.reg.Drains[a.id]; ok {
+		v.Drain = &info
 	}
 	for _, framework := range sortedKeys(a.used) {
 		v.Used = v.Used.Plus(a.used[framework])
