@@ -31,14 +31,8 @@ type agent struct {
 	over    bool      // held is, or was when last looked, more than Total
 	held    []holding
 
-	// closed marks clients that the agent can't serve, for whatever reason (see round.consider), as long as what is free
-	// is contained in ceiling. Who gets nothing of much gets nothing of less: reasons only ever look at what is free from
-	// below. What could make it untrue takes the mark away: growth beyond the ceiling, a change of the agent, a change of
-	// the client, a refusal that ends.
-	closed  bits
-	ceiling Resources
-
-	refusals []*refusal // by client.index
+	marks
+	refused []*refused
 }
 
 // holding is what is booked to one client on an agent.
@@ -77,6 +71,12 @@ func (s *State) setTotal(a *agent, total Resources) {
 	s.accountReserved(a.Total, -1)
 	s.accountReserved(total, 1)
 	a.Total = total
+	for kind, amount := range s.kinds.sum(total, 1, nil) {
+		for len(s.biggest) <= kind {
+			s.biggest = append(s.biggest, 0)
+		}
+		s.biggest[kind] = max(s.biggest[kind], amount)
+	}
 	a.hasGPUs = total.Scalar("gpus") > 0
 	a.shares = !total.Shared().IsZero()
 }
@@ -181,7 +181,7 @@ func (s *State) ClearFilters(id string) {
 		return
 	}
 	s.version++
-	clear(a.refusals)
+	a.refused = nil
 	a.reopen()
 }
 
@@ -203,22 +203,6 @@ func (a *agent) taken(allocated Resources) Resources {
 		allocated = allocated.Exclusive()
 	}
 	return allocated.Unallocated()
-}
-
-// reopen forgets who can't be served.
-func (a *agent) reopen() {
-	clear(a.closed)
-	a.ceiling = Resources{}
-}
-
-// grown is to be called when more than before is free.
-func (a *agent) grown() {
-	switch {
-	case a.ceiling.Equal(a.free):
-		a.free = a.ceiling // one copy is enough, and is quicker to compare
-	case !a.ceiling.Contains(a.free):
-		a.reopen()
-	}
 }
 
 // holds is the place of the client in held, or -1.

@@ -36,6 +36,33 @@ func (b bits) without(o, out bits) bool {
 	return any != 0
 }
 
+// withoutUnless takes o from b, but for what is in keep, and reports whether anything is left.
+func (b bits) withoutUnless(o, keep bits) bool {
+	var any uint64
+	for i := range b {
+		if i < len(o) {
+			drop := o[i]
+			if i < len(keep) {
+				drop &^= keep[i]
+			}
+			b[i] &^= drop
+		}
+		any |= b[i]
+	}
+	return any != 0
+}
+
+// keep takes from b what is not in o.
+func (b bits) keep(o bits) {
+	for i := range b {
+		if i < len(o) {
+			b[i] &= o[i]
+		} else {
+			b[i] = 0
+		}
+	}
+}
+
 func compareStrings(a, b string) int { return cmp.Compare(a, b) }
 
 func sortedKeys[V any](m map[string]V) []string {
@@ -57,6 +84,9 @@ func (d *dice) next() uint64 {
 	z = (z ^ z>>27) * 0x94d049bb133111eb
 	return z ^ z>>31
 }
+
+// float is a number from 0 up to, but not, 1.
+func (d *dice) float() float64 { return float64(d.next()>>11) / (1 << 53) }
 
 // shuffle puts the list in an order that depends on the seed alone.
 func shuffle[T any](list []T, seed uint64) {

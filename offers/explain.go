@@ -18,6 +18,7 @@ const (
 	WhySuppressed     Why = "suppressed"       // it asked for no offers in the role
 	WhyNoAgent        Why = "no-agent"         // there is no agent at all
 	WhyDeactivated    Why = "agent-inactive"   // the agent is disconnected, deactivated or draining
+	WhyWhitelist      Why = "whitelist"        // the agent's host is not on the whitelist
 	WhyNothingFree    Why = "nothing-free"     // everything on the agent is booked
 	WhyReserved       Why = "reserved"         // what is free is reserved for other roles
 	WhyCapability     Why = "capability"       // what is free needs capabilities that the framework lacks
@@ -25,6 +26,12 @@ const (
 	WhyGPUs           Why = "gpus"             // the agent has gpus
 	WhyAgentMultiRole Why = "agent-multi-role" // the agent lacks MULTI_ROLE
 	WhyAgentHierarchy Why = "agent-hierarchy"  // the agent lacks HIERARCHICAL_ROLE
+	WhyConstraint     Why = "constraint"       // the framework's offer constraints exclude the agent
+	WhyLimit          Why = "limit"            // the limit of the role's quota leaves too little
+	WhyHeadroom       Why = "headroom"         // what is free is held back for guarantees of other roles
+	WhyQuota          Why = "quota"            // limit or headroom leave nothing
+	WhyNoProgress     Why = "no-progress"      // it would not help a guarantee; only asked while guarantees go first
+	WhyShared         Why = "shared"           // nothing is free but shared volumes that the framework holds already
 	WhyTooLittle      Why = "too-little"       // less than the minimum allocatable is free
 	WhyRefused        Why = "refused"          // the framework refused it, for a time that has not ended
 	WhyBehind         Why = "behind"           // somebody else is entitled first
@@ -56,11 +63,14 @@ func (s *State) Explain(id string) []Reason {
 	case len(s.agents) == 0:
 		e.say(Reason{Why: WhyNoAgent, Sentence: "There is no agent."})
 	}
-	e.order = newOrder(s)
-	e.first = map[string]Grant{}
+	e.order = newOrder(s, 0)
+	e.first, e.next = map[string]Grant{}, map[string]bool{}
 	for _, g := range s.Allocate(0).Grants {
-		if _, known := e.first[g.Agent]; !known || g.Framework == id {
+		if _, known := e.first[g.Agent]; !known {
 			e.first[g.Agent] = g
+		}
+		if g.Framework == id {
+			e.next[g.Role+" "+g.Agent] = true
 		}
 	}
 	for _, path := range sortedKeys(f.clients) {
@@ -102,7 +112,8 @@ func Summarize(reasons []Reason) []string {
 type explainer struct {
 	*State
 	order *order
-	first map[string]Grant // by agent: what the next round would grant; to this framework if it gets any of it
+	first map[string]Grant // by agent: what the next round would grant before all else
+	next  map[string]bool  // "role agent": the next round would grant the framework something
 	out   []Reason
 }
 
@@ -119,7 +130,7 @@ func (e *explainer) role(c *client) {
 	if !c.framework.Active {
 		return
 	}
-	r := &round{state: e.State}
+	r := &round{state: e.State, budget: newBudget(e.State), stage: theRest}
 	for _, id := range sortedKeys(e.agents) {
 		a := e.agents[id]
 		why, because := e.because(r, c, a)
@@ -131,6 +142,12 @@ func (e *explainer) role(c *client) {
 func (e *explainer) standing(c *client) string {
 	sentence := fmt.Sprintf("Role %q has a dominant share of %.1f %% (weight %g)", c.role.path,
 		100*e.kinds.share(c.role.all, e.total), e.weightOf(c.role.path))
+	if q, has := e.Quota(c.role.top.path); has {
+		sentence += fmt.Sprintf("; role %q has a quota (%s)", c.role.top.path, e.quotaText(c.role.top, q))
+	}
+	if e.options.RoleSorter == Random {
+		return sentence + "; roles are served in random order."
+	}
 	top := e.order.root
 	for len(top.below) > 0 {
 		top = top.below[0]
@@ -148,14 +165,26 @@ func (e *explainer) standing(c *client) string {
 
 // because is the reason for one agent, as the end of a sentence.
 func (e *explainer) because(r *round, c *client, a *agent) (Why, string) {
-	if !a.Active {
+	switch {
+	case !a.Active:
 		return WhyDeactivated, "it is disconnected, deactivated or draining"
+	case !a.offered:
+		return WhyWhitelist, fmt.Sprintf("its host %q is not on the whitelist", a.info().Hostname)
+	case e.next[c.role.path+" "+a.ID]:
+		return WhyNext, fmt.Sprintf("%s is free and will be offered to it in the next round", a.free)
 	}
-	r.taken, r.left = make([]bool, len(a.free.entries)), len(a.free.entries)
+	r.face(a, nil)
 	v := r.consider(c, a)
+	if v.cut && (v.why == WhyQuota || v.why == WhyTooLittle) {
+		return e.held(r, c, a)
+	}
 	switch v.why {
 	case "":
-		return e.ahead(c, a)
+		g, granted := e.first[a.ID]
+		if !granted {
+			return WhyBehind, fmt.Sprintf("%s is free, but all that quotas leave will be offered on other agents", a.free)
+		}
+		return WhyBehind, fmt.Sprintf("%s is free, but framework %s in role %q is entitled first", a.free, g.Framework, g.Role)
 	case WhyNothingFree:
 		return v.why, "nothing is free; " + a.holders()
 	case WhyReserved:
@@ -170,21 +199,57 @@ func (e *explainer) because(r *round, c *client, a *agent) (Why, string) {
 		return v.why, "the agent lacks MULTI_ROLE, which the framework has"
 	case WhyAgentHierarchy:
 		return v.why, "the agent lacks HIERARCHICAL_ROLE"
+	case WhyConstraint:
+		return v.why, "the framework's offer constraints for the role exclude it"
+	case WhyShared:
+		return v.why, fmt.Sprintf("nothing is free but shared volumes that the framework holds already (%s)", r.bundle(a))
 	case WhyTooLittle:
-		return v.why, fmt.Sprintf("what is free (%s) is less than the minimum that is offered; %s", r.selection(a), a.holders())
+		return v.why, fmt.Sprintf("what is free (%s) is less than the minimum that is offered; %s", r.bundle(a), a.holders())
 	default:
-		until := time.Unix(0, v.refusal.until).UTC().Format(time.RFC3339)
-		return v.why, fmt.Sprintf("the framework refused %s until %s, and no more than that is free (%s)", v.refusal.resources, until, r.selection(a))
+		until := time.Unix(0, v.refused.until(c.index)).UTC().Format(time.RFC3339)
+		return v.why, fmt.Sprintf("the framework refused %s until %s, and no more than that may be offered (%s)", v.refused.resources, until, r.bundle(a))
 	}
 }
 
-// ahead says who gets what the client might have.
-func (e *explainer) ahead(c *client, a *agent) (Why, string) {
-	g, granted := e.first[a.ID]
-	if !granted || g.Framework == c.framework.ID && g.Role == c.role.path {
-		return WhyNext, fmt.Sprintf("%s is free and will be offered to it in the next round", a.free)
+// held says whether limit or headroom keep an agent's resources from a client.
+func (e *explainer) held(r *round, c *client, a *agent) (Why, string) {
+	al := r.budget.of(c.role)
+	for i := range a.free.entries {
+		en := &a.free.entries[i]
+		id := en.id.Value()
+		if en.scalar == 0 || !id.countsTowardQuota() {
+			continue
+		}
+		if kind := e.kinds.of(id.name); al.below(kind) < en.scalar {
+			return WhyLimit, fmt.Sprintf("%s is free, but role %q may have no more than %s %s, and has %s",
+				a.free, c.role.top.path, al.top.quota.limit[kind], id.name, al.consumed[kind])
+		}
 	}
-	return WhyBehind, fmt.Sprintf("%s is free, but framework %s in role %q is entitled first", a.free, g.Framework, g.Role)
+	return WhyHeadroom, fmt.Sprintf("%s is free, but held back for guarantees of other roles that are not met (%s of %s spare)",
+		a.free, e.kinds.text(r.budget.required), e.kinds.text(r.budget.spare))
+}
+
+// quotaText is a role's quota and what it has of it.
+func (e *explainer) quotaText(r *role, q Quota) string {
+	var parts []string
+	consumed := e.kinds.quantities(r.consumed())
+	for name := range e.kinds.index {
+		guarantee, guaranteed := q.Guarantees[name]
+		limit, limited := q.Limits[name]
+		if !guaranteed && !limited {
+			continue
+		}
+		part := fmt.Sprintf("%s %s", consumed[name], name)
+		if guaranteed {
+			part += fmt.Sprintf(" of %s guaranteed", guarantee)
+		}
+		if limited {
+			part += fmt.Sprintf(" of at most %s", limit)
+		}
+		parts = append(parts, part)
+	}
+	slices.Sort(parts)
+	return strings.Join(parts, ", ")
 }
 
 // holders says who holds the most of the agent.

@@ -88,7 +88,7 @@ type framework struct {
 
 // client is a framework in one of its roles: what offers are made to.
 type client struct {
-	index      int // its bit in State.open and agent.closed
+	index      int // its bit in State.open and agent.marks
 	framework  *framework
 	role       *role
 	subscribed bool // false: kept for its bookings only
@@ -276,7 +276,7 @@ func (s *State) setOpen(c *client) {
 func (s *State) reopenClient(c *client) {
 	for _, a := range s.slots {
 		if a != nil {
-			a.closed.remove(c.index)
+			a.reopenFor(c)
 		}
 	}
 }

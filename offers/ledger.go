@@ -159,6 +159,9 @@ func (s *State) unbook(a *agent, c *client, allocated Resources) {
 		s.setFree(a, a.free.Plus(a.taken(allocated)))
 	}
 	a.grown()
+	if a.shares {
+		a.reopenFor(c) // see round.has
+	}
 	s.account(a, c, allocated, -1, 0)
 	s.dropIfIdle(c)
 }

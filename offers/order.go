@@ -11,6 +11,7 @@ type order struct {
 	state *State
 	root  *contender
 	seats []seat // by client.index; of the clients that want offers
+	dice  dice   // for random sorters
 }
 
 // standing is what contenders and clients are sorted by: share, then number of bookings ever, then name (ALC-04).
@@ -40,6 +41,8 @@ type contender struct {
 	parent  *contender
 	below   []*contender // sorted; empty for a leaf
 	clients []int32      // of a leaf: indexes of seats, sorted
+
+	heaviest float64 // weight among those below
 }
 
 // seat is a client's standing among the clients of its role.
@@ -49,8 +52,8 @@ type seat struct {
 }
 
 // newOrder sorts everything that wants offers. Its cost is that of these clients and their roles, no others.
-func newOrder(s *State) *order {
-	o := &order{state: s, root: &contender{}, seats: make([]seat, len(s.clients))}
+func newOrder(s *State, seed uint64) *order {
+	o := &order{state: s, root: &contender{}, seats: make([]seat, len(s.clients)), dice: dice(seed)}
 	for _, child := range s.root.children {
 		if c := o.build(child); c != nil {
 			c.parent = o.root
@@ -114,6 +117,9 @@ func (o *order) standing(name string, weight float64, allocated vector, count ui
 }
 
 func (c *contender) sort() {
+	for _, b := range c.below {
+		c.heaviest = max(c.heaviest, b.weight)
+	}
 	slices.SortFunc(c.below, func(a, b *contender) int {
 		if a.before(&b.standing) {
 			return -1
@@ -125,18 +131,68 @@ func (c *contender) sort() {
 // granted moves a client, its role and the roles above to their new places after a grant.
 func (o *order) granted(client int, resources Resources) {
 	s := &o.seats[client]
-	clients := s.leaf.clients
-	at := sort.Search(len(clients), func(i int) bool { return !o.seats[clients[i]].before(&s.standing) })
 	var buffer [8]Amount
 	change := o.state.kinds.sum(resources, 1, buffer[:])
-	o.charge(&s.standing, change)
-	reposition(clients, at, func(a, b int32) bool { return o.seats[a].before(&o.seats[b].standing) })
+	if o.state.options.FrameworkSorter == DRF {
+		clients := s.leaf.clients
+		at := sort.Search(len(clients), func(i int) bool { return !o.seats[clients[i]].before(&s.standing) })
+		o.charge(&s.standing, change)
+		reposition(clients, at, func(a, b int32) bool { return o.seats[a].before(&o.seats[b].standing) })
+	}
+	if o.state.options.RoleSorter != DRF {
+		return
+	}
 	for c := s.leaf; c.parent != nil; c = c.parent {
 		siblings := c.parent.below
 		at := sort.Search(len(siblings), func(i int) bool { return !siblings[i].before(&c.standing) })
 		o.charge(&c.standing, change)
 		reposition(siblings, at, func(a, b *contender) bool { return a.before(&b.standing) })
 	}
+}
+
+// drawRole brings to place i of those below who goes next; a sorted list has them in place.
+func (o *order) drawRole(c *contender, i int) {
+	if o.state.options.RoleSorter == Random {
+		at := o.drawWeighted(c, i)
+		c.below[i], c.below[at] = c.below[at], c.below[i]
+	}
+}
+
+// drawClient is drawRole for the clients of a leaf, who weigh the same.
+func (o *order) drawClient(c *contender, i int) {
+	if o.state.options.FrameworkSorter == Random {
+		at := i + int(o.dice.next()%uint64(len(c.clients)-i))
+		c.clients[i], c.clients[at] = c.clients[at], c.clients[i]
+	}
+}
+
+// maxRejections bounds how often drawWeighted guesses before it counts.
+const maxRejections = 16
+
+// drawWeighted is a place from i on in below, each with a chance that is its weight's part of all (ALC-07). Guessing a place
+// and keeping it with the chance weight/heaviest takes a moment if weights are about the same.
+func (o *order) drawWeighted(c *contender, i int) int {
+	rest := c.below[i:]
+	if len(rest) == 1 {
+		return i
+	}
+	for range maxRejections {
+		at := int(o.dice.next() % uint64(len(rest)))
+		if o.dice.float()*c.heaviest < rest[at].weight {
+			return i + at
+		}
+	}
+	var sum float64
+	for _, b := range rest {
+		sum += b.weight
+	}
+	point := o.dice.float() * sum
+	for at, b := range rest {
+		if point -= b.weight; point < 0 {
+			return i + at
+		}
+	}
+	return i + len(rest) - 1
 }
 
 // charge works on a copy of the vector: the one it starts with is the ledger's.

@@ -173,6 +173,19 @@ func (k *kinds) share(allocated, total vector) float64 {
 	return dominant
 }
 
+// text is the sum for people: "cpus:4; mem:512", "nothing".
+func (k *kinds) text(v vector) string {
+	q := k.quantities(v)
+	if len(q) == 0 {
+		return "nothing"
+	}
+	var parts []string
+	for _, name := range sortedKeys(q) {
+		parts = append(parts, name+":"+q[name].String())
+	}
+	return strings.Join(parts, "; ")
+}
+
 func (k *kinds) quantities(v vector) Quantities {
 	q := Quantities{}
 	for i, amount := range v {

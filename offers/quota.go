@@ -20,6 +20,7 @@ type Quota struct {
 // quota is Quota by kind.
 type quota struct {
 	Quota
+	index     int // in State.quotas
 	guarantee vector
 	limit     vector // unlimited where there is none
 }
@@ -56,7 +57,9 @@ func (s *State) SetQuota(role string, q Quota) error {
 		}
 		r.quota.limit[kind] = q.Limits[name]
 	}
-	s.quotas++
+	r.quota.index = len(s.quotas)
+	s.quotas = append(s.quotas, r)
+	s.reopenRole(r)
 	return nil
 }
 
@@ -67,10 +70,25 @@ func (s *State) RemoveQuota(role string) {
 		return
 	}
 	s.version++
-	s.quotas--
+	last := s.quotas[len(s.quotas)-1]
+	last.quota.index = r.quota.index
+	s.quotas[last.quota.index] = last
+	s.quotas = s.quotas[:len(s.quotas)-1]
+	delete(s.ceilings, r.quota)
 	r.quota = nil
 	r.pins--
+	s.reopenRole(r)
 	s.prune(r)
+}
+
+// reopenRole makes every agent look at the clients of a role and those below it afresh.
+func (s *State) reopenRole(r *role) {
+	for _, c := range r.clients {
+		s.reopenClient(c)
+	}
+	for _, child := range r.children {
+		s.reopenRole(child)
+	}
 }
 
 // Quota is the quota of a role; false if it has none.

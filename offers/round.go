@@ -2,16 +2,16 @@ package offers
 
 import (
 	"errors"
-	"slices"
-	"strings"
 )
 
 // Plan is the outcome of a round.
 type Plan struct {
 	Grants []Grant // in the order decided
 
-	version uint64
-	misses  []miss // clients that an agent can't serve: the round's findings, for Apply to remember
+	version  uint64
+	misses   []miss // clients that an agent can't serve: the round's findings, for Apply to remember
+	stale    [stages]bits
+	ceilings []ceilingChange
 }
 
 // Grant is one offer to be made: resources of one agent for one role of one framework (OFF-01).
@@ -20,7 +20,12 @@ type Grant struct {
 	Resources              Resources // allocated to Role
 }
 
-type miss struct{ agent, client int32 }
+// miss is a client that got nothing of an agent of which nothing was granted before in the round.
+type miss struct {
+	agent, client int32
+	stage         int8
+	cut           bool // it was denied what quotas had left of the agent; else all of it
+}
 
 // ByFramework groups the grants: one OFFERS event each (RUN-09), in the order of each framework's first grant.
 func (p Plan) ByFramework() [][]Grant {
@@ -47,13 +52,19 @@ func (s *State) Apply(p Plan) error {
 	if p.version != s.version {
 		return ErrStale
 	}
-	for _, m := range p.misses {
-		a := s.slots[m.agent]
-		if !a.ceiling.Contains(a.free) {
-			a.reopen()
+	for stage, clients := range p.stale {
+		if len(clients) == 0 {
+			continue
 		}
-		a.ceiling = a.free
-		a.closed.add(int(m.client))
+		for _, a := range s.slots {
+			if a != nil {
+				a.cut[stage].without(clients, a.cut[stage])
+			}
+		}
+	}
+	s.changeCeilings(p.ceilings)
+	for _, m := range p.misses {
+		s.slots[m.agent].mark(m)
 	}
 	for _, g := range p.Grants {
 		c := s.frameworks[g.Framework].clients[g.Role]
@@ -65,46 +76,51 @@ func (s *State) Apply(p Plan) error {
 // Allocate decides one round over the given agents, over all if none is named: a pure function of the ledger and the
 // seed, which shuffles the agents (RUN-01). Nothing is booked until Apply. Unknown agents are passed over.
 func (s *State) Allocate(seed uint64, agents ...string) Plan {
-	r := &round{state: s, plan: Plan{version: s.version}, wanted: make(bits, len(s.open))}
-	var candidates []*agent
-	if len(agents) == 0 {
-		candidates = make([]*agent, 0, len(s.agents))
-		for _, a := range s.slots {
-			if r.worthwhile(a) {
-				candidates = append(candidates, a)
-			}
-		}
+	r := &round{
+		state: s, plan: Plan{version: s.version}, wanted: make(bits, len(s.open)), budget: newBudget(s), rests: map[*agent][]Amount{},
 	}
-	var named bits
-	for _, id := range agents {
-		if a := s.agents[id]; r.worthwhile(a) && !named.has(a.index) {
-			named.add(a.index)
-			candidates = append(candidates, a)
-		}
+	eligible := s.slots
+	if len(agents) > 0 {
+		eligible = s.named(agents)
 	}
-	if len(candidates) == 0 {
-		return r.plan
+	if r.budget != nil {
+		r.play(guarantees, eligible, ^seed)
 	}
-	shuffle(candidates, seed)
-	r.order = newOrder(s)
-	r.run(candidates)
+	r.play(theRest, eligible, seed)
 	return r.plan
+}
+
+// named are the agents of these names, each once.
+func (s *State) named(ids []string) []*agent {
+	var out []*agent
+	var seen bits
+	for _, id := range ids {
+		if a := s.agents[id]; a != nil && !seen.has(a.index) {
+			seen.add(a.index)
+			out = append(out, a)
+		}
+	}
+	return out
 }
 
 // round is the working state of one Allocate.
 type round struct {
 	state  *State
-	order  *order
+	order  *order  // nil until somebody may get something
+	budget *budget // nil: there are no quotas
 	plan   Plan
-	wanted bits // clients that may get something of the agent at hand
+	rests  map[*agent][]Amount // what is left, by entry of free, of agents that something was granted of in an earlier stage
 
-	taken    []bool // which entries of the agent's free resources are granted already
-	left     int    // how many are not
-	selected []int  // entries that a client may have; reused
-	grants   []grant
+	stage    int
+	contends bits // clients that get anything in this stage at all
+	exceeded bits // of these, clients that get nothing of agents without reserved and revocable resources: no room
+	wanted   bits // clients that may get something of the agent at hand
 
-	chosen    choiceKey // what selected is for
-	chosenWhy Why       // and whether it may not be had
+	rest      []Amount // of the agent at hand, by entry of free: what is not granted yet; of ranges and sets 1 or 0
+	left      int      // how many entries have some
+	untouched bool     // nothing of it is granted
+	grants    []grant
+	choice    choice
 }
 
 type grant struct {
@@ -112,35 +128,131 @@ type grant struct {
 	resources Resources
 }
 
-// worthwhile reports whether the agent has something that somebody may get.
-func (r *round) worthwhile(a *agent) bool {
-	return a != nil && a.Active && !a.free.IsZero() && r.state.open.without(a.closed, r.wanted)
+// play runs a stage: it offers what is left of each agent to everybody in order; who takes it is charged before the next
+// agent's turn. The agents' order is the seed's.
+func (r *round) play(stage int, agents []*agent, seed uint64) {
+	r.stage, r.exceeded = stage, nil
+	if !r.begin() {
+		return
+	}
+	var candidates []*agent
+	for _, a := range agents {
+		if a != nil && a.offered && !a.free.IsZero() && r.want(a) {
+			candidates = append(candidates, a)
+		}
+	}
+	if len(candidates) > 0 {
+		if r.order == nil {
+			r.order = newOrder(r.state, seed)
+		}
+		shuffle(candidates, seed)
+		for _, a := range candidates {
+			if r.enter(a) {
+				r.visit(r.order.root, a)
+				r.leave(a)
+			}
+		}
+	}
+	if r.budget != nil {
+		r.plan.ceilings = append(r.plan.ceilings, r.budget.changes(stage)...)
+	}
 }
 
-// run offers what is left of each agent to everybody in order; who takes it is charged before the next agent's turn.
-func (r *round) run(agents []*agent) {
-	for _, a := range agents {
-		r.state.open.without(a.closed, r.wanted)
-		r.taken = append(r.taken[:0], make([]bool, len(a.free.entries))...)
-		r.left = len(a.free.entries)
-		r.grants = r.grants[:0]
-		r.visit(r.order.root, a)
-		for _, g := range r.grants {
-			r.order.granted(g.client, g.resources)
+// begin finds out who gets anything in the stage; false if nobody does.
+func (r *round) begin() bool {
+	r.contends = r.state.open
+	if r.budget == nil {
+		return true
+	}
+	r.plan.stale[r.stage] = r.budget.settle(r.stage)
+	if r.stage == guarantees {
+		r.contends = nil
+		for i := range r.budget.roles {
+			if al := &r.budget.roles[i]; al.wanting() {
+				al.top.addClients(&r.contends)
+			}
 		}
+		r.contends.keep(r.state.open)
+	}
+	return len(r.contends) > 0
+}
+
+// want leaves in wanted the clients that may get something of the agent, and reports whether there are any.
+func (r *round) want(a *agent) bool {
+	r.wanted = append(r.wanted[:0], r.contends...)
+	any := r.wanted.without(a.closed, r.wanted)
+	if r.budget != nil && any {
+		any = r.wanted.withoutUnless(a.cut[r.stage], r.plan.stale[r.stage])
+		if any && len(r.exceeded) > 0 && !a.special() {
+			any = r.wanted.without(r.exceeded, r.wanted)
+		}
+	}
+	for _, f := range a.refused {
+		if any && f.resources.Contains(a.free) {
+			any = r.wanted.without(f.clients, r.wanted)
+		}
+	}
+	return any
+}
+
+// special reports whether something is free that is reserved or revocable, which quotas don't hold back.
+func (a *agent) special() bool {
+	for i := range a.free.entries {
+		if id := a.free.entries[i].id.Value(); id.depth > 0 || id.revocable {
+			return true
+		}
+	}
+	return false
+}
+
+// enter makes an agent the one at hand; false if there is nobody or nothing left to grant.
+func (r *round) enter(a *agent) bool {
+	if !r.want(a) {
+		return false
+	}
+	r.face(a, r.rests[a])
+	r.grants = r.grants[:0]
+	return r.left > 0
+}
+
+// face takes up an agent; rest is what an earlier stage left of it, nil if that is everything.
+func (r *round) face(a *agent, rest []Amount) {
+	r.untouched = rest == nil
+	r.rest, r.left = r.rest[:0], 0
+	for i := range a.free.entries {
+		amount := max(a.free.entries[i].scalar, 1)
+		if rest != nil {
+			amount = rest[i]
+		}
+		if r.rest = append(r.rest, amount); amount > 0 {
+			r.left++
+		}
+	}
+	r.choice = choice{}
+}
+
+// leave charges what was granted of the agent at hand.
+func (r *round) leave(a *agent) {
+	for _, g := range r.grants {
+		r.order.granted(g.client, g.resources)
+	}
+	if r.budget != nil && !r.untouched {
+		r.rests[a] = append(r.rests[a][:0], r.rest...)
 	}
 }
 
 // visit goes down the tree of roles in order, and reports whether anything is left of the agent.
 func (r *round) visit(c *contender, a *agent) bool {
-	for _, below := range c.below {
-		if !r.visit(below, a) {
+	for i := range c.below {
+		r.order.drawRole(c, i)
+		if !r.visit(c.below[i], a) {
 			return false
 		}
 	}
-	for _, i := range c.clients {
-		if r.wanted.has(int(i)) {
-			r.try(r.state.clients[i], a)
+	for i := range c.clients {
+		r.order.drawClient(c, i)
+		if at := c.clients[i]; r.wanted.has(int(at)) {
+			r.try(r.state.clients[at], a)
 			if r.left == 0 {
 				return false
 			}
@@ -151,140 +263,61 @@ func (r *round) visit(c *contender, a *agent) bool {
 
 // try grants the client all that it may have of what is left of the agent (RUN-07).
 func (r *round) try(c *client, a *agent) {
-	if v := r.consider(c, a); v.why != "" {
-		if r.left == len(a.free.entries) {
-			r.plan.misses = append(r.plan.misses, miss{int32(a.index), int32(c.index)})
-		}
+	if r.exceeded.has(c.index) && !a.specialFor(c) {
 		return
 	}
-	granted := make([]entry, len(r.selected))
-	for i, at := range r.selected {
-		granted[i] = a.free.entries[at]
-		granted[i].role = c.role.path
-		r.taken[at] = true
+	if v := r.consider(c, a); v.why != "" {
+		r.missed(c, a, v)
+		return
 	}
-	r.left -= len(granted)
+	granted := make([]entry, len(r.choice.picks))
+	for i, p := range r.choice.picks {
+		granted[i] = a.free.entries[p.entry]
+		granted[i].role = c.role.path
+		if granted[i].scalar > 0 {
+			granted[i].scalar = p.amount
+		}
+		if r.rest[p.entry] -= p.amount; r.rest[p.entry] == 0 {
+			r.left--
+		}
+		if r.budget != nil && p.kind >= 0 {
+			r.budget.grant(c.role, p.kind, p.amount)
+		}
+	}
+	r.untouched = false
+	r.choice = choice{}
 	r.grants = append(r.grants, grant{c.index, Resources{granted}})
 	r.plan.Grants = append(r.plan.Grants, Grant{
 		Framework: c.framework.ID, Role: c.role.path, Agent: a.ID, Resources: Resources{granted},
 	})
+	if r.stage == guarantees && !r.budget.of(c.role).wanting() {
+		var met bits
+		c.role.top.addClients(&met)
+		r.contends.without(met, r.contends)
+		r.wanted.without(met, r.wanted)
+	}
 }
 
-// verdict says why a client may get nothing; why is empty if it may have round.selected.
-type verdict struct {
-	why     Why
-	refusal *refusal // for WhyRefused
-}
-
-// consider decides whether the client may have anything of what is left of the agent, and leaves that in selected. Every
-// rule here must be one that gives nothing of less to whom it gives nothing of more (see agent.closed).
-func (r *round) consider(c *client, a *agent) verdict {
-	caps := &c.framework.Capabilities
-	switch {
-	case a.Region != "" && a.Region != r.state.options.Region && !caps.RegionAware:
-		return verdict{why: WhyRegion}
-	case a.hasGPUs && r.state.options.FilterGPUs && !caps.GPUs:
-		return verdict{why: WhyGPUs}
-	case a.LacksMultiRole && caps.MultiRole:
-		return verdict{why: WhyAgentMultiRole}
-	case a.LacksHierarchy && strings.Contains(c.role.path, "/"):
-		return verdict{why: WhyAgentHierarchy}
-	}
-	if why := r.choice(c, a); why != "" {
-		return verdict{why: why}
-	}
-	if first := a.refusal(c); first != nil {
-		if covering := first.covers(r.selection(a)); covering != nil {
-			return verdict{WhyRefused, covering}
+// missed remembers that the client got nothing, if that says something about the agent as it is.
+func (r *round) missed(c *client, a *agent, v verdict) {
+	if r.untouched && v.why != WhyNoProgress {
+		r.plan.misses = append(r.plan.misses, miss{int32(a.index), int32(c.index), int8(r.stage), v.cut})
+		if v.cut {
+			r.budget.of(c.role).marked[r.stage] = true
 		}
 	}
-	return verdict{}
-}
-
-// choice is choose and allocatable. Clients of one role are mostly alike, so the last answer often holds.
-func (r *round) choice(c *client, a *agent) Why {
-	key := choiceKey{a, c.role, c.framework.Capabilities, first(c.minimum), r.left}
-	if r.chosen == key {
-		return r.chosenWhy
+	if v.cut && r.stage == theRest && r.budget.refuses(c) {
+		r.exceeded.add(c.index)
 	}
-	r.chosen, r.chosenWhy = key, r.choose(c, a)
-	if r.chosenWhy == "" && !r.allocatable(c, a) {
-		r.chosenWhy = WhyTooLittle
-	}
-	return r.chosenWhy
 }
 
-// choiceKey is all that choice looks at: what is left of an agent shrinks, and so is told by how much it is.
-type choiceKey struct {
-	agent        *agent
-	role         *role
-	capabilities Capabilities
-	minimum      *requirement // the first; lists are shared or apart, never changed
-	left         int
-}
-
-func first(list []requirement) *requirement {
-	if len(list) == 0 {
-		return nil
-	}
-	return &list[0]
-}
-
-// choose leaves in selected what is left of the agent, without reservations of roles that the client's role is not below
-// and without what the framework can't handle. If that is nothing, it says why.
-func (r *round) choose(c *client, a *agent) Why {
-	r.selected = r.selected[:0]
-	caps := &c.framework.Capabilities
-	why := WhyNothingFree
+// specialFor reports whether something is free that the client might have whatever quotas leave.
+func (a *agent) specialFor(c *client) bool {
 	for i := range a.free.entries {
-		if r.taken[i] {
-			continue
-		}
 		id := a.free.entries[i].id.Value()
-		switch {
-		case id.depth > 0 && !isWithin(c.role.path, id.role):
-			why = WhyReserved
-		case id.depth > 1 && !caps.ReservationRefinement, id.revocable && !caps.Revocable, id.shared && !caps.Shared:
-			why = WhyCapability
-		default:
-			r.selected = append(r.selected, i)
+		if id.depth > 0 && isWithin(c.role.path, id.role) || id.revocable && c.framework.Capabilities.Revocable {
+			return true
 		}
 	}
-	if len(r.selected) > 0 {
-		return ""
-	}
-	return why
-}
-
-// allocatable reports whether the selection meets one of the client's minimums (OFF-12).
-func (r *round) allocatable(c *client, a *agent) bool {
-	if len(c.minimum) == 0 {
-		return true
-	}
-	return slices.ContainsFunc(c.minimum, func(need requirement) bool {
-		for _, n := range need {
-			var sum Amount
-			for _, at := range r.selected {
-				if e := &a.free.entries[at]; e.id.Value().name == n.name {
-					sum += e.scalar
-				}
-			}
-			if sum < n.amount {
-				return false
-			}
-		}
-		return true
-	})
-}
-
-// selection is the selected entries as a bundle.
-func (r *round) selection(a *agent) Resources {
-	if len(r.selected) == len(a.free.entries) {
-		return a.free
-	}
-	out := make([]entry, len(r.selected))
-	for i, at := range r.selected {
-		out[i] = a.free.entries[at]
-	}
-	return Resources{out}
+	return false
 }

@@ -1,6 +1,7 @@
 package offers
 
 import (
+	"fmt"
 	"slices"
 	"time"
 )
@@ -15,8 +16,40 @@ type Options struct {
 	FilterGPUs bool
 	// ExcludedFromShares (--fair_sharing_excluded_resource_names): kinds that don't count toward DRF shares (ALC-03).
 	ExcludedFromShares []string
+	// RoleSorter and FrameworkSorter (--role_sorter, --framework_sorter) say who goes first among roles and, within one,
+	// among frameworks (ALC-02).
+	RoleSorter, FrameworkSorter Sorter
 	// Region is the master's own region; agents elsewhere are offered only to REGION_AWARE frameworks.
 	Region string
+}
+
+// Sorter is a rule of who goes first.
+type Sorter int
+
+const (
+	// DRF lets go first who has the smallest dominant share for its weight.
+	DRF Sorter = iota
+	// Random shuffles for each agent; who has twice the weight is twice as likely to be first, whatever it has (ALC-07).
+	Random
+)
+
+// ParseSorter reads a sorter flag: "drf" or "random".
+func ParseSorter(text string) (Sorter, error) {
+	switch text {
+	case "drf":
+		return DRF, nil
+	case "random":
+		return Random, nil
+	}
+	return DRF, fmt.Errorf("the sorter %q is neither drf nor random", text)
+}
+
+// String is the name that ParseSorter reads.
+func (s Sorter) String() string {
+	if s == Random {
+		return "random"
+	}
+	return "drf"
 }
 
 // State is the ledger that allocation decides on: agents and what is booked on them (outstanding offers count as
@@ -42,8 +75,10 @@ type State struct {
 	root      *role
 	roles     map[string]*role // all but the root, by path
 	weights   map[string]float64
-	quotas    int             // how many roles have one
-	spare     vector          // unreserved, non-revocable scalars that are free on agents that are offered: for guarantees
+	quotas    []*role // those that have one
+	spare     vector  // unreserved, non-revocable scalars that are free on agents that are offered: for guarantees
+	biggest   vector  // the most that one agent ever had of each kind
+	ceilings  map[*quota]*ceilings
 	whitelist map[string]bool // hostnames; nil: all
 	expiry    expiries
 	tidied    int // length of expiry when it was last tidied
@@ -58,6 +93,7 @@ func NewState(o Options) *State {
 		frameworks: map[string]*framework{},
 		root:       &role{},
 		roles:      map[string]*role{},
+		ceilings:   map[*quota]*ceilings{},
 		weights:    map[string]float64{},
 	}
 	s.minimum = requirements(o.MinAllocatable)
