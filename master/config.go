@@ -14,6 +14,7 @@ import (
 
 	"github.com/tombolo-project/tombolo/master/core"
 	"github.com/tombolo-project/tombolo/master/registry"
+	"github.com/tombolo-project/tombolo/mesos/constraints"
 	"github.com/tombolo-project/tombolo/offers"
 )
 
@@ -242,5 +243,6 @@ func (c *Config) core(info mesos.MasterInfo) core.Config {
 		MaxCompletedFrameworks: c.MaxCompletedFrameworks, MaxCompletedTasks: c.MaxCompletedTasksPerFramework,
 		MaxUnreachableTasks: c.MaxUnreachableTasksPerFramework, RegistryMaxAge: c.RegistryMaxAgentAge,
 		RegistryMaxCount: c.RegistryMaxAgentCount, RegistryGCInterval: c.RegistryGCInterval,
+		ConstraintLimits: constraints.DefaultLimits,
 	}
 }

@@ -143,7 +143,7 @@ type frameworkJSON struct {
 	Completed       []*taskJSON    `json:"completed_tasks"`
 	Offers          []any          `json:"offers"`
 	Executors       []any          `json:"executors"`
-	Constraints     struct{}       `json:"offer_constraints"`
+	Constraints     any            `json:"offer_constraints"`
 }
 
 func newFrameworkJSON(f *core.FrameworkView) *frameworkJSON {
@@ -152,7 +152,10 @@ func newFrameworkJSON(f *core.FrameworkView) *frameworkJSON {
 		Registered: unix(f.Registered), Reregistered: unix(f.Reregistered), Unregistered: unix(f.Unregistered),
 		Principal: f.Info.GetPrincipal(), Resources: f.Used.Plus(f.Offered).Summary(), Labels: labels(f.Info.Labels),
 		Tasks: taskList(f.Tasks), Unreachable: taskList(f.Unreachable), Completed: taskList(f.Completed),
-		Offers: []any{}, Executors: []any{},
+		Offers: []any{}, Executors: []any{}, Constraints: struct{}{},
+	}
+	if f.Constraints != nil {
+		x.Constraints = raw(f.Constraints)
 	}
 	if multiRole(&f.Info) {
 		x.Roles = f.Info.Roles

@@ -165,7 +165,7 @@ func (s *Server) read(w http.ResponseWriter, r *http.Request, call *master.Call,
 		refuse(w, http.StatusNotImplemented, "call %s is not supported by this master yet", call.Type)
 		return
 	}
-	data, err := render(out, m)
+	data, err := render(out, response{m, constraintsOf(v)})
 	if err != nil {
 		s.log.Error("answer not rendered", "call", call.Type.String(), "error", err)
 		refuse(w, http.StatusInternalServerError, "the answer could not be rendered: %s", err)

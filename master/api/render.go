@@ -7,50 +7,74 @@ import (
 	"github.com/mesos/mesos-go/api/v1/lib"
 	"github.com/mesos/mesos-go/api/v1/lib/master"
 
+	"github.com/tombolo-project/tombolo/master/core"
 	"github.com/tombolo-project/tombolo/mesos/codec"
+	"github.com/tombolo-project/tombolo/mesos/constraints"
 )
 
 // This file writes the answers with lists of tasks, frameworks, executors and
 // agents as Mesos does in JSON: a list is there even when it is empty, which
 // readers rely on, and a framework has offer_constraints.
 
+// response is a Response together with what its frameworks' messages have no field for.
+type response struct {
+	*master.Response
+	constraints map[string]*constraints.OfferConstraints // by framework id
+}
+
+// constraintsOf collects the offer constraints of all frameworks.
+func constraintsOf(v *core.View) map[string]*constraints.OfferConstraints {
+	found := map[string]*constraints.OfferConstraints{}
+	for _, list := range [][]*core.FrameworkView{v.Frameworks, v.Completed} {
+		for _, f := range list {
+			if f.Constraints != nil {
+				found[f.ID()] = f.Constraints
+			}
+		}
+	}
+	return found
+}
+
 // render writes a message in the form of c.
 func render(c codec.Codec, m proto.Message) ([]byte, error) {
-	if c != codec.JSON {
-		return c.Marshal(m)
+	if c == codec.JSON {
+		if shown := shape(m); shown != nil {
+			return json.Marshal(shown)
+		}
 	}
-	shown := shape(m)
-	if shown == nil {
-		return c.Marshal(m)
+	if a, ok := m.(response); ok {
+		m = a.Response
 	}
-	return json.Marshal(shown)
+	return c.Marshal(m)
 }
 
 // shape is the JSON object for the messages that need one of their own, else nil.
 func shape(m proto.Message) any {
 	switch m := m.(type) {
+	case response:
+		return shapeResponse(m.Response, m.constraints)
 	case *master.Response:
-		return shapeResponse(m)
+		return shapeResponse(m, nil)
 	case *master.Event:
 		if m.Type != master.Event_SUBSCRIBED {
 			return nil
 		}
 		return map[string]any{"type": "SUBSCRIBED", "subscribed": map[string]any{
-			"get_state": shapeState(m.Subscribed.GetState), "heartbeat_interval_seconds": m.Subscribed.HeartbeatIntervalSeconds,
+			"get_state": shapeState(m.Subscribed.GetState, nil), "heartbeat_interval_seconds": m.Subscribed.HeartbeatIntervalSeconds,
 		}}
 	}
 	return nil
 }
 
-func shapeResponse(m *master.Response) any {
+func shapeResponse(m *master.Response, wants map[string]*constraints.OfferConstraints) any {
 	answer := map[string]any{"type": m.Type.String()}
 	switch m.Type {
 	case master.Response_GET_STATE:
-		answer["get_state"] = shapeState(m.GetState)
+		answer["get_state"] = shapeState(m.GetState, wants)
 	case master.Response_GET_TASKS:
 		answer["get_tasks"] = shapeTasks(m.GetTasks)
 	case master.Response_GET_FRAMEWORKS:
-		answer["get_frameworks"] = shapeFrameworks(m.GetFrameworks)
+		answer["get_frameworks"] = shapeFrameworks(m.GetFrameworks, wants)
 	case master.Response_GET_EXECUTORS:
 		answer["get_executors"] = shapeExecutors(m.GetExecutors)
 	case master.Response_GET_AGENTS:
@@ -63,10 +87,10 @@ func shapeResponse(m *master.Response) any {
 	return answer
 }
 
-func shapeState(m *master.Response_GetState) any {
+func shapeState(m *master.Response_GetState, wants map[string]*constraints.OfferConstraints) any {
 	return map[string]any{
 		"get_tasks": shapeTasks(m.GetTasks), "get_executors": shapeExecutors(m.GetExecutors),
-		"get_frameworks": shapeFrameworks(m.GetFrameworks), "get_agents": shapeAgents(m.GetAgents),
+		"get_frameworks": shapeFrameworks(m.GetFrameworks, wants), "get_agents": shapeAgents(m.GetAgents),
 	}
 }
 
@@ -88,11 +112,15 @@ func shapeAgents(m *master.Response_GetAgents) any {
 	}
 }
 
-func shapeFrameworks(m *master.Response_GetFrameworks) any {
+func shapeFrameworks(m *master.Response_GetFrameworks, wants map[string]*constraints.OfferConstraints) any {
 	list := func(frameworks []master.Response_GetFrameworks_Framework) []json.RawMessage {
 		out := items(frameworks, func(x *master.Response_GetFrameworks_Framework) proto.Message { return x })
 		for i, f := range out {
-			out[i] = append(f[:len(f)-1:len(f)-1], `,"offer_constraints":{}}`...)
+			c := json.RawMessage("{}")
+			if want := wants[frameworks[i].FrameworkInfo.GetID().GetValue()]; want != nil {
+				c = raw(want)
+			}
+			out[i] = append(append(append(f[:len(f)-1:len(f)-1], `,"offer_constraints":`...), c...), '}')
 		}
 		return out
 	}

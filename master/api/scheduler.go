@@ -1,7 +1,6 @@
 package api
 
 import (
-	"encoding/json"
 	"fmt"
 	"net/http"
 
@@ -11,6 +10,7 @@ import (
 
 	"github.com/tombolo-project/tombolo/master/core"
 	"github.com/tombolo-project/tombolo/mesos/codec"
+	"github.com/tombolo-project/tombolo/mesos/constraints"
 	"github.com/tombolo-project/tombolo/security"
 	"github.com/tombolo-project/tombolo/security/authn"
 )
@@ -28,9 +28,13 @@ func (s *Server) scheduler(w http.ResponseWriter, r *http.Request) {
 	if !ok {
 		return
 	}
+	wanted, err := constraintsIn(c, call, body)
+	if err != nil {
+		refuse(w, http.StatusBadRequest, "Failed to parse body into Call: %s", err)
+		return
+	}
 	principal := authn.PrincipalOf(r.Context())
-	err := validCall(call)
-	if err == nil {
+	if err = validCall(call); err == nil {
 		err = samePrincipal(call, principal)
 	}
 	if err != nil {
@@ -38,7 +42,7 @@ func (s *Server) scheduler(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if call.Type == scheduler.Call_SUBSCRIBE {
-		s.subscribe(w, r, call, constrained(c, body))
+		s.subscribe(w, r, call, wanted)
 		return
 	}
 	if call.Type == scheduler.Call_RECONCILE_OPERATIONS {
@@ -48,12 +52,12 @@ func (s *Server) scheduler(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	s.ask(w, r, func(id core.RequestID) core.Event {
-		return core.SchedulerCalled{Request: id, Stream: core.StreamID(r.Header.Get(streamIDHeader)), Call: call, Constrained: constrained(c, body), Principal: principal}
+		return core.SchedulerCalled{Request: id, Stream: core.StreamID(r.Header.Get(streamIDHeader)), Call: call, Constraints: wanted, Principal: principal}
 	})
 }
 
 // subscribe opens a scheduler's event stream (reference rows SCH-10, SCH-11).
-func (s *Server) subscribe(w http.ResponseWriter, r *http.Request, call *scheduler.Call, constrained bool) {
+func (s *Server) subscribe(w http.ResponseWriter, r *http.Request, call *scheduler.Call, wanted *constraints.OfferConstraints) {
 	c, err := codec.ForAccept(r.Header.Get("Accept"))
 	if err != nil {
 		refuse(w, http.StatusNotAcceptable, "%s", err)
@@ -65,7 +69,7 @@ func (s *Server) subscribe(w http.ResponseWriter, r *http.Request, call *schedul
 	}
 	id, stream := core.StreamID(uuid.NewString()), NewSchedulerStream()
 	w.Header().Set(streamIDHeader, string(id))
-	s.backend.Subscribe(stream, core.SchedulerSubscribed{Stream: id, Call: call, Constrained: constrained, Principal: authn.PrincipalOf(r.Context())})
+	s.backend.Subscribe(stream, core.SchedulerSubscribed{Stream: id, Call: call, Constraints: wanted, Principal: authn.PrincipalOf(r.Context())})
 	err = stream.serve(r.Context(), w, c)
 	s.backend.Unsubscribe(id, err)
 }
@@ -122,7 +126,7 @@ func validSubscribe(c *scheduler.Call) error {
 	if info == nil {
 		return fmt.Errorf("Expecting 'subscribe.framework_info' to be present")
 	}
-	if (info.ID == nil) != (c.FrameworkID == nil) || info.GetID().GetValue() != c.GetFrameworkID().GetValue() {
+	if info.GetID().GetValue() != c.GetFrameworkID().GetValue() {
 		return fmt.Errorf("'framework_id' differs from 'subscribe.framework_info.id'")
 	}
 	return nil
@@ -192,37 +196,15 @@ func validUUID(u []byte) error {
 	return nil
 }
 
-// constrained says whether a SUBSCRIBE or UPDATE_FRAMEWORK carries
-// offer_constraints, a field (number 3) that is younger than our vocabulary.
-func constrained(c codec.Codec, body []byte) bool {
-	if c == codec.Protobuf {
-		return protobufConstrained(body)
+// constraintsIn reads the offer constraints of a SUBSCRIBE or UPDATE_FRAMEWORK, which are
+// younger than the vocabulary, from the body that the call came from.
+func constraintsIn(c codec.Codec, call *scheduler.Call, body []byte) (*constraints.OfferConstraints, error) {
+	if call.Type != scheduler.Call_SUBSCRIBE && call.Type != scheduler.Call_UPDATE_FRAMEWORK {
+		return nil, nil
 	}
-	type sub struct {
-		Constraints json.RawMessage `json:"offer_constraints"`
+	var carrier constraints.Carrier
+	if err := c.Unmarshal(body, &carrier); err != nil {
+		return nil, err
 	}
-	var call struct {
-		Subscribe *sub `json:"subscribe"`
-		Update    *sub `json:"update_framework"`
-	}
-	if json.Unmarshal(body, &call) != nil {
-		return false
-	}
-	for _, s := range []*sub{call.Subscribe, call.Update} {
-		if s != nil && len(s.Constraints) > 0 && string(s.Constraints) != "null" && string(s.Constraints) != "{}" {
-			return true
-		}
-	}
-	return false
-}
-
-// protobufConstrained looks for field 3 within fields 3 (subscribe) and 19 (update_framework).
-func protobufConstrained(body []byte) bool {
-	found := false
-	fields(body, func(number uint64, sub []byte) {
-		if number == 3 || number == 19 {
-			fields(sub, func(number uint64, _ []byte) { found = found || number == 3 })
-		}
-	})
-	return found
+	return carrier.Get(), nil
 }

@@ -114,21 +114,22 @@ func TestTiming(t *testing.T) {
 	}
 }
 
-func TestConstraintsAreSeenInBothEncodings(t *testing.T) {
+// SUB-06: constraints are read beside the vocabulary, from either encoding.
+func TestConstraintsAreReadFromBothEncodings(t *testing.T) {
 	call := &scheduler.Call{Type: scheduler.Call_SUBSCRIBE, Subscribe: &scheduler.Call_Subscribe{FrameworkInfo: &mesos.FrameworkInfo{User: "u", Name: "n"}, SuppressedRoles: []string{"a"}}}
 	plain, err := call.Marshal()
 	if err != nil {
 		t.Fatal(err)
 	}
-	if constrained(codec.Protobuf, plain) {
-		t.Error("seen in a call without")
+	if got, err := constraintsIn(codec.Protobuf, call, plain); got != nil || err != nil {
+		t.Errorf("got %v, %v from a call without", got, err)
 	}
-	sub := append([]byte{3<<3 | 2, 2}, 0x0a, 0) // SUBSCRIBE { offer_constraints { } }, not empty
+	sub := append([]byte{3<<3 | 2, 5}, 0x0a, 3, 0x0a, 1, 'r') // SUBSCRIBE { offer_constraints { role_constraints { key: "r" } } }
 	body := append([]byte{3<<3 | 2, byte(len(sub))}, sub...)
-	if !constrained(codec.Protobuf, body) {
-		t.Error("not seen in protobuf")
+	if got, err := constraintsIn(codec.Protobuf, call, body); err != nil || len(got.Roles()) != 1 {
+		t.Errorf("got %v, %v in protobuf", got, err)
 	}
-	if !constrained(codec.JSON, []byte(`{"subscribe":{"offer_constraints":{"role_constraints":{}}}}`)) || constrained(codec.JSON, []byte(`{"subscribe":{}}`)) {
-		t.Error("not told apart in JSON")
+	if got, err := constraintsIn(codec.JSON, call, []byte(`{"subscribe":{"offer_constraints":{"role_constraints":{"r":{}}}}}`)); err != nil || len(got.Roles()) != 1 {
+		t.Errorf("got %v, %v in JSON", got, err)
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/mesos/mesos-go/api/v1/lib/quota"
 	"github.com/mesos/mesos-go/api/v1/lib/scheduler"
 
+	"github.com/tombolo-project/tombolo/mesos/constraints"
 	"github.com/tombolo-project/tombolo/offers"
 	"github.com/tombolo-project/tombolo/security"
 )
@@ -36,9 +37,10 @@ type Config struct {
 	RegistryMaxAge         time.Duration
 	RegistryMaxCount       int
 	RegistryGCInterval     time.Duration
-	ACLs                   *security.ACLs // nil allows everything
-	AuthenticateAgents     bool           // let in only agents that authenticated
-	AuthenticateFrameworks bool           // the same for schedulers of the older driver
+	ACLs                   *security.ACLs     // nil allows everything
+	AuthenticateAgents     bool               // let in only agents that authenticated
+	AuthenticateFrameworks bool               // the same for schedulers of the older driver
+	ConstraintLimits       constraints.Limits // of frameworks' offer constraints
 }
 
 // State is everything the master knows. It belongs to one goroutine.

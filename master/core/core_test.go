@@ -10,6 +10,7 @@ import (
 	"github.com/mesos/mesos-go/api/v1/lib/master"
 	"github.com/mesos/mesos-go/api/v1/lib/scheduler"
 
+	"github.com/tombolo-project/tombolo/mesos/constraints"
 	"github.com/tombolo-project/tombolo/mesos/messages"
 	"github.com/tombolo-project/tombolo/offers"
 )
@@ -41,7 +42,7 @@ func testConfig() Config {
 		AllocationInterval: time.Second, AgentPingTimeout: 15 * time.Second, MaxAgentPingTimeouts: 5, AgentReregisterTimeout: 10 * time.Minute,
 		RootSubmissions: true, FilterGPUs: true, MinAllocatable: offers.DefaultMinAllocatable(),
 		MaxCompletedFrameworks: 50, MaxCompletedTasks: 1000, MaxUnreachableTasks: 1000,
-		RegistryMaxAge: 14 * 24 * time.Hour, RegistryMaxCount: 1000, RegistryGCInterval: 15 * time.Minute,
+		RegistryMaxAge: 14 * 24 * time.Hour, RegistryMaxCount: 1000, RegistryGCInterval: 15 * time.Minute, ConstraintLimits: constraints.DefaultLimits,
 	}
 }
 

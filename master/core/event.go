@@ -6,6 +6,7 @@ import (
 	"github.com/mesos/mesos-go/api/v1/lib/master"
 	"github.com/mesos/mesos-go/api/v1/lib/scheduler"
 
+	"github.com/tombolo-project/tombolo/mesos/constraints"
 	"github.com/tombolo-project/tombolo/security"
 )
 
@@ -25,8 +26,8 @@ type Event interface{ event() }
 type SchedulerSubscribed struct {
 	Stream StreamID
 	Call   *scheduler.Call
-	// Constrained says that the call carries offer constraints, which are not supported yet.
-	Constrained bool
+	// Constraints are the call's offer constraints, nil when it has none; they are younger than the vocabulary.
+	Constraints *constraints.OfferConstraints
 	Principal   security.Principal // who authenticated
 }
 
@@ -36,8 +37,8 @@ type SchedulerCalled struct {
 	Request     RequestID
 	Stream      StreamID
 	Call        *scheduler.Call
-	Constrained bool
-	Principal   security.Principal // who authenticated
+	Constraints *constraints.OfferConstraints // of UPDATE_FRAMEWORK
+	Principal   security.Principal            // who authenticated
 }
 
 // StreamClosed says that a scheduler's stream ended, by whichever side, for the

@@ -8,6 +8,7 @@ import (
 	"github.com/mesos/mesos-go/api/v1/lib/master"
 	"github.com/mesos/mesos-go/api/v1/lib/scheduler"
 
+	"github.com/tombolo-project/tombolo/mesos/constraints"
 	"github.com/tombolo-project/tombolo/mesos/messages"
 	"github.com/tombolo-project/tombolo/offers"
 )
@@ -29,6 +30,9 @@ type framework struct {
 	reregistered time.Time
 	disconnected time.Time       // since when it is away; zero while it is connected
 	suppressed   map[string]bool // roles that want no offers
+	// constraints say which agents are wanted; as they came, and compiled per role.
+	constraints *constraints.OfferConstraints
+	filters     map[string]offers.Constraint
 
 	stored    FrameworkRecord // what the registry has of it
 	recording bool            // the registry is being told of it
@@ -86,114 +90,6 @@ func (s *State) newFramework(id string, info *mesos.FrameworkInfo) *framework {
 	s.adoptOperations(f)
 	s.changed()
 	return f
-}
-
-// subscribe answers a SUBSCRIBE call (reference 1.4).
-func (s *State) subscribe(e SchedulerSubscribed) {
-	info := withPrincipal(e.Call.Subscribe.FrameworkInfo, e.Principal)
-	id := info.GetID().GetValue()
-	f := s.frameworks[id]
-	if err := s.refuseSubscription(e, info, f); err != nil {
-		s.emit(SendEvent{Stream: e.Stream, Event: errorEvent(err.Error())})
-		s.emit(CloseStream{Stream: e.Stream})
-		s.note("subscription refused", "framework_id", id, "name", info.Name, "error", err.Error())
-		return
-	}
-	if f == nil {
-		if id == "" {
-			id = fmt.Sprintf("%s-%04d", s.cfg.Master.ID, s.frameworkCount)
-			s.frameworkCount++
-		}
-		f = s.newFramework(id, info)
-		s.connect(f, e)
-		s.announce(&master.Event{Type: master.Event_FRAMEWORK_ADDED, FrameworkAdded: &master.Event_FrameworkAdded{Framework: s.frameworkMessage(f)}})
-		return
-	}
-	if f.stream != "" {
-		s.send(f, errorEvent("Framework failed over"))
-		s.emit(CloseStream{Stream: f.stream})
-	}
-	s.dropOffers(f)
-	s.replaceInfo(f, info)
-	s.connect(f, e)
-	f.reregistered = s.now
-	s.touch(f, nil)
-	s.broadcastFramework(f)
-}
-
-// refuseSubscription says why a subscription cannot be, or nil (reference row SUB-02).
-func (s *State) refuseSubscription(e SchedulerSubscribed, info *mesos.FrameworkInfo, f *framework) error {
-	if e.Constrained {
-		return fmt.Errorf("offer_constraints are not supported by this master yet; subscribe without them")
-	}
-	if err := s.validFramework(info, e.Call.Subscribe.SuppressedRoles); err != nil {
-		return err
-	}
-	if s.removed[info.GetID().GetValue()] || f != nil && f.retiring {
-		return fmt.Errorf("Framework has been removed") //nolint:staticcheck // text known to schedulers
-	}
-	if f != nil && !f.recovered && f.info.GetPrincipal() != info.GetPrincipal() {
-		return fmt.Errorf("changing framework's principal is not allowed")
-	}
-	return s.mayRegister(info)
-}
-
-// connect makes the stream of e the framework's.
-func (s *State) connect(f *framework, e SchedulerSubscribed) {
-	delete(s.streams, f.stream)
-	f.stream = e.Stream
-	s.streams[e.Stream] = f
-	f.active, f.connected, f.recovered = true, true, false
-	f.disconnected = time.Time{}
-	f.incarnation++
-	f.suppressed = set(e.Call.Subscribe.SuppressedRoles)
-	interval := HeartbeatInterval.Seconds()
-	info := s.cfg.Master
-	f.counts.call(scheduler.Call_SUBSCRIBE)
-	s.send(f, &scheduler.Event{Type: scheduler.Event_SUBSCRIBED, Subscribed: &scheduler.Event_Subscribed{
-		FrameworkID:              &mesos.FrameworkID{Value: f.id},
-		HeartbeatIntervalSeconds: &interval,
-		MasterInfo:               &info,
-	}})
-	s.heartbeat(e.Stream)
-	s.enlist(f)
-	s.record(f)
-	s.note("framework subscribed", "framework_id", f.id, "name", f.info.Name)
-}
-
-// enlist tells the ledger about a connected framework and has it offered what is free.
-func (s *State) enlist(f *framework) {
-	entry, err := offers.FrameworkOf(f.id, f.info, sortedKeys(f.suppressed))
-	if err != nil { // validFramework looked at it before
-		panic(fmt.Sprintf("core: framework %s: %v", f.id, err))
-	}
-	s.ledger.PutFramework(entry)
-	s.allocateAll()
-	s.touch(f, nil)
-}
-
-// replaceInfo takes over what a framework may change about itself (reference row SUB-09).
-func (s *State) replaceInfo(f *framework, info *mesos.FrameworkInfo) {
-	user, checkpoint := f.info.User, f.info.Checkpoint
-	f.info = *info
-	f.info.User, f.info.Checkpoint = user, checkpoint
-	f.info.ID = &mesos.FrameworkID{Value: f.id}
-	s.touch(f, nil)
-}
-
-// broadcastFramework tells agents and operators about a framework's description (reference row SUB-10).
-func (s *State) broadcastFramework(f *framework) {
-	for _, a := range s.agents {
-		if a.connected && a.runs(f.id) {
-			s.sendAgent(a, s.updateFrameworkMessage(f))
-		}
-	}
-	s.announce(&master.Event{Type: master.Event_FRAMEWORK_UPDATED, FrameworkUpdated: &master.Event_FrameworkUpdated{Framework: s.frameworkMessage(f)}})
-}
-
-func (s *State) updateFrameworkMessage(f *framework) *messages.UpdateFrameworkMessage {
-	info, pid := f.info, ""
-	return &messages.UpdateFrameworkMessage{FrameworkID: *f.info.ID, PID: &pid, FrameworkInfo: &info}
 }
 
 func (s *State) heartbeat(id StreamID) {
@@ -286,46 +182,6 @@ func (s *State) archive(f *framework) {
 		}
 		s.completed = append([]*FrameworkView(nil), s.completed[over:]...)
 	}
-}
-
-// updateFramework answers UPDATE_FRAMEWORK (reference row SUB-14).
-func (s *State) updateFramework(f *framework, e SchedulerCalled) {
-	u := e.Call.UpdateFramework
-	info := &u.FrameworkInfo
-	err := s.validFramework(info, u.SuppressedRoles)
-	switch {
-	case err != nil:
-	case e.Constrained:
-		err = fmt.Errorf("offer_constraints are not supported by this master yet")
-	case info.User != f.info.User:
-		err = fmt.Errorf("changing 'user' from %q to %q is not allowed", f.info.User, info.User)
-	case info.GetCheckpoint() != f.info.GetCheckpoint():
-		err = fmt.Errorf("changing 'checkpoint' is not allowed")
-	case info.GetPrincipal() != f.info.GetPrincipal():
-		err = fmt.Errorf("changing 'principal' is not allowed")
-	}
-	if err != nil {
-		s.reply(e.Request, 400, "'UpdateFramework.framework_info' is not valid: %s", err)
-		return
-	}
-	if err := s.mayRegister(info); err != nil {
-		s.reply(e.Request, 403, "%s", err)
-		return
-	}
-	same := f.info.Equal(info)
-	s.replaceInfo(f, info)
-	f.suppressed = set(u.SuppressedRoles)
-	for _, o := range sortedOffers(f.offers) {
-		if !f.hasRole(o.role) {
-			s.rescind(o)
-		}
-	}
-	s.enlist(f)
-	if !same {
-		s.broadcastFramework(f)
-	}
-	s.record(f)
-	s.reply(e.Request, 200, "")
 }
 
 // tornDown answers an operator's TEARDOWN (reference row OP1-28).

@@ -99,41 +99,45 @@ func (s *State) allowedRole(role string) bool {
 }
 
 // validFramework checks a FrameworkInfo (reference row SUB-02).
-func (s *State) validFramework(info *mesos.FrameworkInfo, suppressed []string) error {
+func (s *State) validFramework(info *mesos.FrameworkInfo) error {
 	if err := s.validRoles(info); err != nil {
 		return err
 	}
-	if info.ID != nil {
-		if err := ValidID(info.ID.Value); err != nil {
-			return fmt.Errorf("invalid framework id: %w", err)
+	id := info.GetID().GetValue()
+	if id != "" {
+		if err := ValidID(id); err != nil {
+			return err
 		}
+	}
+	if _, err := offers.FrameworkOf("", *info, nil); err != nil { // looks at the offer filters
+		return err
 	}
 	// Mesos keeps durations as nanoseconds in 64 bits.
 	if t := info.GetFailoverTimeout(); !(t > -maxSeconds && t < maxSeconds) {
-		return fmt.Errorf("the framework failover_timeout (%g) is invalid", t)
+		return fmt.Errorf("The framework failover_timeout (%g) is invalid", t) //nolint:staticcheck // Mesos's text
 	}
 	if info.User == "root" && !s.cfg.RootSubmissions {
-		return fmt.Errorf("user 'root' is not allowed to run frameworks without --root_submissions")
+		return fmt.Errorf("User 'root' is not allowed to run frameworks without --root_submissions set") //nolint:staticcheck // Mesos's text
 	}
-	if _, err := offers.FrameworkOf("", *info, suppressed); err != nil {
-		return err
+	if f := s.frameworks[id]; s.removed[id] || f != nil && f.retiring {
+		return fmt.Errorf("Framework has been removed") //nolint:staticcheck // Mesos's text
 	}
-	return suppressible(info, suppressed)
+	return nil
 }
 
 // maxSeconds is the longest duration Mesos can keep, in seconds.
 const maxSeconds = float64(1<<63) / 1e9
 
 // suppressible checks that roles to be suppressed are subscribed (reference row SUB-05).
-func suppressible(info *mesos.FrameworkInfo, suppressed []string) error {
-	subscribed := map[string]bool{}
-	for _, r := range rolesOf(info) {
-		subscribed[r] = true
-	}
+func suppressible(subscribed map[string]bool, suppressed []string) error {
+	var foreign []string
 	for _, r := range suppressed {
 		if !subscribed[r] {
-			return fmt.Errorf("suppressed role %q is not contained in the list of roles", r)
+			foreign = append(foreign, r)
 		}
+	}
+	if len(foreign) > 0 {
+		return fmt.Errorf("Suppressed roles { %s } are not contained in the set of roles", strings.Join(foreign, ", ")) //nolint:staticcheck // Mesos's text
 	}
 	return nil
 }

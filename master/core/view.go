@@ -6,6 +6,7 @@ import (
 	"github.com/mesos/mesos-go/api/v1/lib"
 	"github.com/mesos/mesos-go/api/v1/lib/quota"
 
+	"github.com/tombolo-project/tombolo/mesos/constraints"
 	"github.com/tombolo-project/tombolo/offers"
 	"github.com/tombolo-project/tombolo/security"
 )
@@ -36,10 +37,11 @@ type FrameworkView struct {
 	Connected    bool
 	Recovered    bool
 	Registered   time.Time
-	Reregistered time.Time     // zero if it never came back
-	Unregistered time.Time     // zero while it lives
-	Suppressed   []string      // roles
-	Tasks        []*mesos.Task // in the order in which they came
+	Reregistered time.Time                     // zero if it never came back
+	Unregistered time.Time                     // zero while it lives
+	Suppressed   []string                      // roles
+	Constraints  *constraints.OfferConstraints // nil if it has none
+	Tasks        []*mesos.Task                 // in the order in which they came
 	Unreachable  []*mesos.Task
 	Completed    []*mesos.Task
 	Executors    []ExecutorView
@@ -147,6 +149,7 @@ func (s *State) frameworkView(f *framework) *FrameworkView {
 		Info: f.info, Active: f.active, Connected: f.connected, Recovered: f.recovered,
 		Registered: f.registered, Reregistered: f.reregistered,
 		Suppressed:  sortedKeys(f.suppressed),
+		Constraints: f.constraints,
 		Unreachable: f.unreachable.all(), Completed: f.completed.all(),
 		Counters: f.counts.clone(),
 	}
