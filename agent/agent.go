@@ -54,7 +54,8 @@ type Agent struct {
 	executors  *executors
 	launches   launches
 	unlink     func()
-	limits     map[string]core.Limits // last applied, by container
+	limits     map[string]core.Limits   // last applied, by container
+	mounted    map[string][]core.Volume // by container
 }
 
 // mailboxSize bounds what waits for the owner; who posts more, waits.
@@ -74,7 +75,7 @@ func New(cfg Config) (*Agent, error) {
 	}
 	a := &Agent{
 		cfg: cfg, log: cfg.Log, store: store, containers: manager,
-		mailbox: make(chan core.Event, mailboxSize), done: make(chan struct{}), limits: map[string]core.Limits{},
+		mailbox: make(chan core.Event, mailboxSize), done: make(chan struct{}), limits: map[string]core.Limits{}, mounted: map[string][]core.Volume{},
 	}
 	a.executors = newExecutors(a.post)
 	a.launches.cancel = map[string]context.CancelFunc{}
@@ -212,8 +213,10 @@ func (a *Agent) step(state *core.State, e core.Event) error {
 	switch e := e.(type) {
 	case core.ContainerExited:
 		delete(a.limits, e.Container)
+		delete(a.mounted, e.Container)
 	case core.ContainerFailed:
 		delete(a.limits, e.Container)
+		delete(a.mounted, e.Container)
 	}
 	a.view.Store(state.View())
 	return nil
@@ -233,6 +236,7 @@ func (a *Agent) perform(effect core.Effect) error {
 	case core.StartContainer:
 		a.start(e)
 	case core.UpdateContainer:
+		a.remount(e)
 		a.resize(e)
 	case core.DestroyContainer:
 		a.destroy(e.Container)

@@ -64,8 +64,10 @@ func (l *launches) stop(id string) bool {
 func (a *Agent) start(e core.StartContainer) {
 	ctx := a.launches.add(e.Container)
 	a.limits[e.Container] = e.Limits
+	a.mounted[e.Container] = e.Volumes
+	links := a.links(e.Container, e.Volumes)
 	go func() {
-		exit, pid, failed := a.launch(ctx, e)
+		exit, pid, failed := a.launch(ctx, e, links)
 		stopped := a.launches.over(ctx, e.Container)
 		if failed != nil {
 			a.post(*failed)
@@ -89,7 +91,7 @@ func (a *Agent) await(id string, exit <-chan containers.Exit) {
 	a.post(ended)
 }
 
-func (a *Agent) launch(ctx context.Context, e core.StartContainer) (<-chan containers.Exit, int, *core.ContainerFailed) {
+func (a *Agent) launch(ctx context.Context, e core.StartContainer, links []sandbox.Link) (<-chan containers.Exit, int, *core.ContainerFailed) {
 	fail := func(err error, noSandbox bool) *core.ContainerFailed {
 		return &core.ContainerFailed{Container: e.Container, Message: err.Error(), NoSandbox: noSandbox}
 	}
@@ -105,6 +107,9 @@ func (a *Agent) launch(ctx context.Context, e core.StartContainer) (<-chan conta
 	}
 	if err := sandbox.Create(e.Directory, user); err != nil {
 		return nil, 0, fail(err, true)
+	}
+	if err := sandbox.LinkVolumes(e.Directory, links, nil); err != nil {
+		return nil, 0, fail(err, false)
 	}
 	spec, err := a.spec(e, user)
 	if err != nil {

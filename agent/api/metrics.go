@@ -43,7 +43,7 @@ func (s *Server) snapshot() map[string]float64 {
 			}
 		}
 	}
-	total, taken := sum(v.Info.Resources), sum(used)
+	total, taken := sum(v.Resources), sum(used)
 	for _, name := range []string{"cpus", "gpus", "mem", "disk"} {
 		t, u := total[name].(float64), taken[name].(float64)
 		m["slave/"+name+"_total"], m["slave/"+name+"_used"], m["slave/"+name+"_percent"] = t, u, 0

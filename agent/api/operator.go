@@ -112,7 +112,7 @@ func (s *Server) answer(call *agent.Call) (*agent.Response, error) {
 	case agent.Call_GET_AGENT:
 		return &agent.Response{GetAgent: &agent.Response_GetAgent{AgentInfo: &v.Info}}, nil
 	case agent.Call_GET_OPERATIONS:
-		return &agent.Response{GetOperations: &agent.Response_GetOperations{}}, nil
+		return &agent.Response{GetOperations: &agent.Response_GetOperations{Operations: s.Agent.View().Operations}}, nil
 	case agent.Call_GET_RESOURCE_PROVIDERS:
 		return &agent.Response{GetResourceProviders: &agent.Response_GetResourceProviders{}}, nil
 	}

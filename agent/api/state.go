@@ -13,6 +13,7 @@ import (
 
 	"github.com/tombolo-project/tombolo/agent/core"
 	"github.com/tombolo-project/tombolo/mesos/codec"
+	"github.com/tombolo-project/tombolo/offers/operations"
 )
 
 // object is a JSON object.
@@ -21,7 +22,7 @@ type object = map[string]any
 // state serves /state with the keys of reference section 4.1; rows AGT-02a to c.
 func (s *Server) state(w http.ResponseWriter, r *http.Request) {
 	v := s.Agent.View()
-	total := v.Info.Resources
+	total := v.Resources
 	var reservedOnes, unreserved, allocated []mesos.Resource
 	for i := range total {
 		if role(&total[i]) == "*" {
@@ -270,10 +271,7 @@ func byRole(all []mesos.Resource) object {
 func full(all []mesos.Resource) []json.RawMessage {
 	list := []json.RawMessage{}
 	for _, r := range all {
-		name := role(&r)
-		if len(r.Reservations) == 0 {
-			r.Role = &name
-		}
+		operations.ForReaders(&r)
 		list = append(list, message(&r))
 	}
 	return list

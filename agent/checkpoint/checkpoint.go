@@ -3,6 +3,7 @@
 // layout is Mesos's (reference section 4.5):
 //
 //	meta/lock, meta/trash/
+//	meta/resources/resources_and_operations.state  (see resources.go)
 //	meta/slaves/latest -> <agent id>
 //	meta/slaves/<agent id>/slave.info
 //	  frameworks/<framework id>/framework.info, framework.pid
@@ -39,6 +40,7 @@ type Store struct {
 	root  string // <work_dir>/meta
 	agent string // agent id, "" before the first registration
 	lock  *os.File
+	saved map[string]bool // directories of volumes; see volumes
 }
 
 // ErrInUse is returned when another agent runs on the same directory.
@@ -133,6 +135,8 @@ func (s *Store) Save(effect core.Effect) (ok bool, err error) {
 	case core.SaveAck:
 		// Not synced: an acknowledgement that is lost only makes an update come twice.
 		return true, appendRecord(filepath.Join(s.task(e.Run, e.Task), "task.updates"), &record{Type: recordAck, UUID: e.UUID}, false)
+	case core.SaveResources:
+		return true, s.saveResources(e)
 	case core.SaveDone:
 		return true, s.done(e.Run)
 	default:

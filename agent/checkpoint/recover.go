@@ -20,6 +20,9 @@ import (
 // (reference row RCV-03); without, such parts are left out and counted.
 func (s *Store) Recover(strict bool) (core.Recovered, error) {
 	var r core.Recovered
+	if err := s.recoverResources(&r); err != nil {
+		return r, err
+	}
 	if s.agent == "" {
 		return r, nil
 	}

@@ -30,6 +30,7 @@ type StartContainer struct {
 	Env       []Variable
 	Rlimits   *mesos.RLimitInfo
 	Limits    Limits
+	Volumes   []Volume // by container path
 }
 
 // Variable is one environment variable.
@@ -41,10 +42,12 @@ type Limits struct {
 	Mem, MemLimit  int64
 }
 
-// UpdateContainer changes the limits of a running container.
+// UpdateContainer changes the limits and volumes of a running container.
 type UpdateContainer struct {
 	Container string
+	Directory string // the sandbox
 	Limits    Limits
+	Volumes   []Volume // by container path
 }
 
 // DestroyContainer kills it; ContainerExited follows.
@@ -104,6 +107,13 @@ type SaveAck struct {
 	UUID []byte
 }
 
+// SaveResources writes the reservations and volumes that the flags don't tell, and the operations whose results are not
+// acknowledged. When it is done, volumes that are new have a directory, and those that went have none.
+type SaveResources struct {
+	Resources  []mesos.Resource
+	Operations []mesos.Operation
+}
+
 // SaveDone marks a run as finished: nothing of it is recovered any more.
 type SaveDone struct{ Run Run }
 
@@ -150,5 +160,6 @@ func (SaveTask) effect()         {}
 func (SaveUpdate) effect()       {}
 func (SaveAck) effect()          {}
 func (SaveDone) effect()         {}
+func (SaveResources) effect()    {}
 func (Log) effect()              {}
 func (Exit) effect()             {}

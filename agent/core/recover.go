@@ -1,6 +1,7 @@
 package core
 
 import (
+	"fmt"
 	"path/filepath"
 
 	"github.com/mesos/mesos-go/api/v1/lib"
@@ -13,6 +14,10 @@ import (
 type Recovered struct {
 	Info       *mesos.AgentInfo // with id
 	Frameworks []RecoveredFramework
+	// Resources are the reservations and volumes that the flags don't tell; they outlive the agent's id. Operations are
+	// those whose results are not acknowledged.
+	Resources  []mesos.Resource
+	Operations []mesos.Operation
 	Errors     int // parts that could not be read and were left out (--strict=false)
 }
 
@@ -46,10 +51,15 @@ type RecoveredTask struct {
 func (s *State) recover(r Recovered) {
 	s.phase = disconnected
 	s.counters.RecoveryErrors = uint64(r.Errors)
+	s.total, s.unfit = s.withCheckpointed(r.Resources)
+	defer s.showResources()
 	if r.Info == nil {
 		return
 	}
 	s.info.ID = r.Info.ID
+	for _, o := range r.Operations {
+		s.addOperation(o)
+	}
 	for _, rf := range r.Frameworks {
 		f := &framework{info: rf.Info, pid: rf.PID, executors: map[string]*executor{}}
 		s.frameworks[f.id()] = f
@@ -111,6 +121,10 @@ type RecoveryStarted struct{}
 func (RecoveryStarted) event() {}
 
 func (s *State) recoveryStarted() {
+	if s.unfit != nil {
+		s.do(Exit{Failure: true, Reason: fmt.Sprintf("the reservations and volumes in %s/meta/resources don't fit --resources: %s; start the agent with the old value", s.cfg.WorkDir, s.unfit)})
+		return
+	}
 	s.phase = recovering
 	for _, f := range s.frameworksInOrder() {
 		for _, e := range f.executorsInOrder() {

@@ -8,6 +8,7 @@ import (
 	"github.com/mesos/mesos-go/api/v1/lib"
 
 	"github.com/tombolo-project/tombolo/mesos/messages"
+	"github.com/tombolo-project/tombolo/offers/operations"
 )
 
 // masterDetected starts registration with a random delay, so that a new master is
@@ -23,6 +24,7 @@ func (s *State) masterDetected(e MasterDetected) {
 func (s *State) startRegistration(delay time.Duration) {
 	if s.phase == running {
 		s.pauseUpdates()
+		s.pauseOperations()
 	}
 	s.phase = disconnected
 	s.backoff = s.cfg.BackoffFactor
@@ -52,7 +54,7 @@ func (s *State) register() {
 	if s.info.ID == nil {
 		s.do(Send{To: s.master, Message: &messages.RegisterSlaveMessage{
 			Agent: s.info, Version: &version, AgentCapabilities: s.cfg.Capabilities,
-			ResourceVersionUUID: &mesos.UUID{Value: s.resourceVersion},
+			ResourceVersionUUID: &mesos.UUID{Value: s.resourceVersion}, CheckpointedResources: operations.Checkpointed(s.total),
 		}})
 	} else {
 		s.do(Send{To: s.master, Message: s.reregistration()})
@@ -66,7 +68,7 @@ func (s *State) reregistration() *messages.ReregisterSlaveMessage {
 	version := s.cfg.Version
 	m := &messages.ReregisterSlaveMessage{
 		Agent: s.info, Version: &version, AgentCapabilities: s.cfg.Capabilities,
-		ResourceVersionUUID: &mesos.UUID{Value: s.resourceVersion},
+		ResourceVersionUUID: &mesos.UUID{Value: s.resourceVersion}, CheckpointedResources: operations.Checkpointed(s.total),
 	}
 	for _, f := range s.frameworksInOrder() {
 		m.Frameworks = append(m.Frameworks, f.info)
@@ -137,10 +139,11 @@ func (s *State) admitted(c *messages.MasterSlaveConnection) {
 	s.do(Send{To: s.master, Message: &messages.UpdateSlaveMessage{
 		AgentID: *s.info.ID, UpdateOversubscribedResources: &oversubscribed,
 		ResourceVersionUUID: &mesos.UUID{Value: s.resourceVersion},
-		Operations:          &messages.UpdateSlaveMessage_Operations{},
+		Operations:          &messages.UpdateSlaveMessage_Operations{Operations: s.operationList()},
 		ResourceProviders:   &messages.UpdateSlaveMessage_ResourceProviders{},
 	}})
 	s.resumeUpdates()
+	s.resumeOperations()
 }
 
 // ping answers a master's probe. One that says "not connected" means that the master

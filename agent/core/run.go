@@ -62,7 +62,11 @@ func (s *State) launch(o order) {
 		s.log(Warn, "order with an id that can't be a directory, ignored", "reason", text)
 		return
 	}
-	if text := unsupported(&o); text != "" {
+	text := unsupported(&o)
+	if text == "" {
+		text = s.unmountable(&o)
+	}
+	if text != "" {
 		s.refuse(o, mesos.TASK_FAILED, mesos.REASON_CONTAINER_LAUNCH_FAILED, "Failed to launch container: "+text)
 		return
 	}
@@ -73,6 +77,8 @@ func (s *State) launch(o order) {
 		s.refuse(o, lost(aware), mesos.REASON_FRAMEWORK_REMOVED, "Framework is being removed from the agent")
 	case !s.currentVersion(o.versions):
 		s.refuse(o, lost(aware), mesos.REASON_INVALID_OFFERS, "The agent's resources have changed since the offer")
+	case s.unknownResources(&o):
+		s.refuse(o, lost(aware), mesos.REASON_RESOURCES_UNKNOWN, "The checkpointed resources being used by the task or task group are unknown to the agent")
 	case e == nil && !o.mayStart:
 		s.refuse(o, lost(aware), mesos.REASON_EXECUTOR_TERMINATED, "No executor is expected to launch and there is no executor running")
 	case e != nil && o.generated:
@@ -184,7 +190,7 @@ func (s *State) newExecutor(f *framework, info mesos.ExecutorInfo, generated boo
 func (s *State) startExecutor(e *executor, d delivery) {
 	c := StartContainer{
 		Container: e.container, Directory: e.directory, Command: e.info.Command, Limits: e.limits(),
-		Env: s.environment(e, d),
+		Env: s.environment(e, d), Volumes: s.volumes(e),
 	}
 	if e.generated {
 		c.Args = []string{s.cfg.CommandExecutor, "command"}
@@ -231,7 +237,7 @@ func (s *State) deliver(e *executor, d delivery) {
 
 // resize fits the container to what its live tasks need.
 func (s *State) resize(e *executor) {
-	s.do(UpdateContainer{Container: e.container, Limits: e.limits()})
+	s.do(UpdateContainer{Container: e.container, Directory: e.directory, Limits: e.limits(), Volumes: s.volumes(e)})
 }
 
 func (s *State) containerStarted(e ContainerStarted) {

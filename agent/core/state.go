@@ -10,6 +10,8 @@ import (
 
 	"github.com/mesos/mesos-go/api/v1/lib"
 	api "github.com/mesos/mesos-go/api/v1/lib/executor"
+
+	"github.com/tombolo-project/tombolo/offers"
 )
 
 // State is all that the agent knows. Only its owner touches it.
@@ -24,8 +26,16 @@ type State struct {
 	master    string // UPID of the leading master, "" while none is known
 	backoff   time.Duration
 	pingLimit time.Duration
-	// resourceVersion changes when the agent's resources do, which no order of today does.
+	// resourceVersion changes when the agent's resources do by themselves, which none of today's do; operations don't change it.
 	resourceVersion []byte
+
+	total      offers.Resources // what the flags say, with reservations and volumes
+	unfit      error            // the flags don't cover what was written down
+	operations map[string]*operation
+	sequence   uint64 // of operations
+	// as readers see them
+	resourcesShown  []mesos.Resource
+	operationsShown []mesos.Operation
 
 	frameworks map[string]*framework
 	streams    map[taskKey]*stream
@@ -53,7 +63,7 @@ type taskKey struct{ framework, task string }
 // timer is a deadline's name. Setting it again moves it.
 type timer struct {
 	kind timerKind
-	id   string // container id
+	id   string // container id, or uuid of an operation
 	task taskKey
 }
 
@@ -66,6 +76,7 @@ const (
 	timerSubscribe // executor must subscribe
 	timerKill      // executor must be gone
 	timerUpdate    // update must be acknowledged
+	timerOperation // operation's result must be acknowledged
 )
 
 // framework as the agent knows it.
@@ -146,7 +157,7 @@ func New(cfg Config, recovered Recovered) *State {
 	s := &State{
 		cfg: cfg, rng: rand.NewChaCha8(cfg.Seed), info: cfg.Info, pingLimit: defaultPingTimeout,
 		frameworks: map[string]*framework{}, streams: map[taskKey]*stream{}, containers: map[string]*executor{},
-		conns: map[uint64]*executor{}, timers: map[timer]time.Time{},
+		conns: map[uint64]*executor{}, timers: map[timer]time.Time{}, operations: map[string]*operation{},
 		counters: Counters{TasksByState: map[mesos.TaskState]uint64{}},
 	}
 	s.resourceVersion = s.uuid()

@@ -73,6 +73,14 @@ func (s *State) received(e Received) {
 		s.frameworkMessage(m)
 	case *messages.ReconcileTasksMessage:
 		s.reconcile(*m)
+	case *messages.ApplyOperationMessage:
+		s.applyOperation(m)
+	case *messages.AcknowledgeOperationStatusMessage:
+		s.acknowledgedOperation(m)
+	case *messages.ReconcileOperationsMessage:
+		s.reconcileOperations(m)
+	case *messages.CheckpointResourcesMessage:
+		s.checkpointResources(m)
 	case *messages.ShutdownMessage:
 		s.shutdown(m)
 	default:
@@ -117,5 +125,7 @@ func (s *State) fire(t timer) {
 		s.do(DestroyContainer{Container: t.id})
 	case timerUpdate:
 		s.retry(t.task)
+	case timerOperation:
+		s.retryOperation(t.id)
 	}
 }

@@ -15,6 +15,8 @@ type View struct {
 	Recovering bool
 	Frameworks []*FrameworkView
 	Completed  []*FrameworkView
+	Resources  []mesos.Resource // all, with reservations and volumes
+	Operations []mesos.Operation
 	Counters   Counters
 	At         time.Time
 }
@@ -54,6 +56,7 @@ func (s *State) View() *View {
 	v := &View{
 		Info: s.info, Master: s.master, Registered: s.phase == running, Recovering: s.phase == recovering,
 		Completed: slices.Clone(s.completed), Counters: s.counters, At: s.now,
+		Resources: s.resourcesShown, Operations: s.operationsShown,
 	}
 	v.Counters.TasksByState = make(map[mesos.TaskState]uint64, len(s.counters.TasksByState))
 	for state, n := range s.counters.TasksByState {

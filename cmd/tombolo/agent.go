@@ -263,6 +263,7 @@ func (f *agentFlags) config(ctx context.Context, self, master libprocess.UPID, f
 var agentCapabilities = []mesos.AgentInfo_Capability{
 	{Type: mesos.AgentInfo_Capability_MULTI_ROLE}, {Type: mesos.AgentInfo_Capability_HIERARCHICAL_ROLE},
 	{Type: mesos.AgentInfo_Capability_RESERVATION_REFINEMENT}, {Type: mesos.AgentInfo_Capability_RESOURCE_PROVIDER},
+	{Type: mesos.AgentInfo_Capability_RESIZE_VOLUME}, {Type: mesos.AgentInfo_Capability_AGENT_OPERATION_FEEDBACK},
 	{Type: mesos.AgentInfo_Capability_TASK_RESOURCE_LIMITS},
 }
 

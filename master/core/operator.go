@@ -7,6 +7,7 @@ import (
 	"github.com/mesos/mesos-go/api/v1/lib/master"
 
 	"github.com/tombolo-project/tombolo/offers"
+	"github.com/tombolo-project/tombolo/offers/operations"
 )
 
 // AgentMessage is an agent as the operator API shows it (reference row OP1-09).
@@ -66,20 +67,7 @@ func describe(f *FrameworkView) master.Response_GetFrameworks_Framework {
 func ForOperators(r offers.Resources) []mesos.Resource {
 	list := r.Mesos()
 	for i := range list {
-		x := &list[i]
-		role := "*"
-		switch len(x.Reservations) {
-		case 0:
-		case 1:
-			own := x.Reservations[0]
-			role = own.GetRole()
-			if own.GetType() == mesos.Resource_ReservationInfo_DYNAMIC {
-				x.Reservation = &mesos.Resource_ReservationInfo{Principal: own.Principal, Labels: own.Labels}
-			}
-		default:
-			continue // a refined reservation cannot be said in the older format
-		}
-		x.Role = &role
+		operations.ForReaders(&list[i])
 	}
 	return list
 }

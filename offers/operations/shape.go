@@ -77,6 +77,24 @@ func Upgrade(r *mesos.Resource) {
 	r.Reservations = []mesos.Resource_ReservationInfo{dynamic}
 }
 
+// ForReaders adds the older format of reservations to a resource in the present one, as endpoints show it. A refined
+// reservation can't be said in the older format.
+func ForReaders(r *mesos.Resource) {
+	role := offers.Unreserved
+	switch len(r.Reservations) {
+	case 0:
+	case 1:
+		own := r.Reservations[0]
+		role = own.GetRole()
+		if own.GetType() == mesos.Resource_ReservationInfo_DYNAMIC {
+			r.Reservation = &mesos.Resource_ReservationInfo{Principal: own.Principal, Labels: own.Labels}
+		}
+	default:
+		return
+	}
+	r.Role = &role
+}
+
 // Resources are those that an operation names, of the first list where it has two.
 func Resources(op *mesos.Offer_Operation) []mesos.Resource {
 	switch op.Type {
