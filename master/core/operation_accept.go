@@ -103,9 +103,9 @@ func (s *State) settle(b *bargain, filters *mesos.Filters) {
 	f, a := b.framework, b.agent
 	made := b.left.Plus(b.resized).Without(b.offered)
 	if !made.IsZero() {
-		s.free(f, a, made)
+		s.unbook(f, a, made) // offered with the next batch, to whoever has a claim on it
 	}
-	s.refuse(f, a, b.left.Without(made), filters, b.launched || !made.IsZero())
+	s.refuse(f, a, b.left.Without(made), filters, b.launched)
 }
 
 // rescindVolumes rescinds the offers that contain a volume that is about to be destroyed: only shared volumes are in
