@@ -21,15 +21,17 @@ type agents struct {
 	observer libprocess.UPID
 	log      *slog.Logger
 	links    map[string]*agentLink // by pid
+	// authenticator holds the handshakes of those who prove who they are; safe for concurrent use.
+	authenticator *authenticator
 }
 
 // agentLink is one link; a new link to the same agent replaces it.
 type agentLink struct{ unlink func() }
 
-func newAgents(self libprocess.UPID, log *slog.Logger) *agents {
+func newAgents(dial libprocess.Dial, self libprocess.UPID, log *slog.Logger) *agents {
 	observer := self
 	observer.ID = observerActor
-	return &agents{sender: libprocess.NewSender(self, log), observer: observer, log: log, links: map[string]*agentLink{}}
+	return &agents{sender: libprocess.NewSenderOver(dial, self, log), observer: observer, log: log, links: map[string]*agentLink{}}
 }
 
 // send posts a message to an agent. What is lost on the way is made good by the
@@ -76,17 +78,25 @@ func (a *agents) link(o *owner, pid string) {
 // deliver takes in a message from the network. It may wait for the owner, which
 // slows down the one connection that the message came on.
 func (o *owner) deliver(m libprocess.Message) bool {
-	if m.To != masterActor && m.To != observerActor {
+	handshake := o.agents.authenticator.serves(m.To)
+	if m.To != masterActor && m.To != observerActor && !handshake {
 		return false
 	}
 	message, err := messages.Decode(m.Name, m.Body)
 	var unknown *messages.UnknownError
 	switch {
 	case errors.As(err, &unknown):
-		o.log.Warn("message of an unsupported kind dropped (v0 schedulers and agent authentication are not supported yet)", "from", m.From.String(), "message", m.Name)
+		o.log.Warn("message of an unsupported kind dropped (v0 schedulers are not supported yet)", "from", m.From.String(), "message", m.Name)
 		return true
 	case err != nil:
 		o.log.Warn("message that does not parse dropped", "from", m.From.String(), "message", m.Name, "error", err)
+		return true
+	}
+	if handshake {
+		return o.agents.authenticator.deliver(m.From, m.To, message)
+	}
+	if wanted, ok := message.(*messages.AuthenticateMessage); ok {
+		o.agents.authenticator.begin(m.From, wanted.PID)
 		return true
 	}
 	o.post(letter{event: core.AgentMessaged{From: m.From.String(), Message: message}})

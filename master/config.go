@@ -16,6 +16,7 @@ import (
 	"github.com/tombolo-project/tombolo/master/registry"
 	"github.com/tombolo-project/tombolo/mesos/constraints"
 	"github.com/tombolo-project/tombolo/offers"
+	"github.com/tombolo-project/tombolo/security"
 )
 
 // The registries of --registry.
@@ -57,6 +58,7 @@ type Config struct {
 	RegistryMaxAgentCount           int
 	MaxSubscribers                  int  // operators' event streams; the oldest goes when one more comes
 	PerFrameworkMetrics             bool // show metrics of each framework
+	Security                        Security
 	// LogLevel is the least level that the log given to Run passes on; operators may
 	// lower it for a while (SET_LOGGING_LEVEL). Nil: only that of the log's file.
 	LogLevel *slog.LevelVar
@@ -73,7 +75,7 @@ func Default() Config {
 		RootSubmissions: true, FilterGPUResources: true, MinAllocatable: "cpus:0.01|mem:32",
 		MaxCompletedFrameworks: 50, MaxCompletedTasksPerFramework: 1000, MaxUnreachableTasksPerFramework: 1000,
 		RegistryGCInterval: 15 * time.Minute, RegistryMaxAgentAge: 14 * 24 * time.Hour, RegistryMaxAgentCount: 102400,
-		MaxSubscribers: 1000, PerFrameworkMetrics: true,
+		MaxSubscribers: 1000, PerFrameworkMetrics: true, Security: defaultSecurity(),
 		Flags: map[string]string{},
 	}
 }
@@ -231,12 +233,13 @@ func minAllocatable(text string) ([]offers.Quantities, error) {
 }
 
 // core is what the core has to know of the configuration.
-func (c *Config) core(info mesos.MasterInfo) core.Config {
+func (c *Config) core(info mesos.MasterInfo, acls *security.ACLs) core.Config {
 	least, err := minAllocatable(c.MinAllocatable)
 	if err != nil { // Validate looked at it
 		panic(err)
 	}
 	return core.Config{
+		ACLs: acls, AuthenticateAgents: c.Security.AuthenticateAgents, AuthenticateFrameworks: c.Security.AuthenticateFrameworks,
 		Master: info, AllocationInterval: c.AllocationInterval, OfferTimeout: c.OfferTimeout,
 		AgentPingTimeout: c.AgentPingTimeout, MaxAgentPingTimeouts: c.MaxAgentPingTimeouts, AgentReregisterTimeout: c.AgentReregisterTimeout,
 		Roles: c.Roles, RootSubmissions: c.RootSubmissions, FilterGPUs: c.FilterGPUResources, MinAllocatable: least,

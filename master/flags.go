@@ -26,6 +26,8 @@ var settled = map[string]string{
 var ours = map[string]bool{
 	"etcd_listen": true, "etcd_endpoints": true, "etcd_ca_file": true, "etcd_cert_file": true, "etcd_key_file": true, "etcd_prefix": true,
 	"etcd_session_timeout": true, "log-level": true, "log-format": true,
+	"tls_cert_file": true, "tls_key_file": true, "tls_ca_file": true, "tls_require_client_cert": true, "tls_support_downgrade": true,
+	"max_connections": true, "require_peer_address_ip_match": true,
 }
 
 // shownFlags is the configuration by the names of Mesos's flags, and by ours. given

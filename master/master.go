@@ -22,6 +22,8 @@ import (
 	"github.com/tombolo-project/tombolo/master/registry"
 	"github.com/tombolo-project/tombolo/mesos/codec"
 	"github.com/tombolo-project/tombolo/mesos/libprocess"
+	"github.com/tombolo-project/tombolo/security/guard"
+	"github.com/tombolo-project/tombolo/security/transport"
 )
 
 // MesosVersion is the version of Mesos whose behaviour this master has; agents,
@@ -48,7 +50,11 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger, ready func(address s
 		return err
 	}
 	defer shown.close()
-	listener, err := listen(cfg)
+	guarded, err := cfg.Security.load(log)
+	if err != nil {
+		return err
+	}
+	listener, err := listen(cfg, log)
 	if err != nil {
 		return err
 	}
@@ -66,7 +72,7 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger, ready func(address s
 			log.Error("registry not closed cleanly", "error", err)
 		}
 	}()
-	p := &process{cfg: cfg, log: log, info: info, self: self, store: st, meters: &api.Meters{}, ready: func() {}}
+	p := &process{cfg: cfg, guarded: guarded, log: log, info: info, self: self, store: st, meters: &api.Meters{}, ready: func() {}}
 	if ready != nil {
 		p.ready = func() { ready(listener.Addr().String()) }
 	}
@@ -74,22 +80,23 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger, ready func(address s
 	p.facts = api.Facts{
 		Version: MesosVersion, Started: time.Now(), Cluster: cfg.Cluster, Flags: flags, OwnFlags: own, Build: buildFacts(), Meters: p.meters,
 		Verbosity: api.NewVerbosity(cfg.LogLevel), LogDir: cfg.LogDir, Files: shown.files(), PerFrameworkMetrics: cfg.PerFrameworkMetrics,
-		Standing: p.front.standing,
+		Standing: p.front.standing, Security: api.Security{Realms: guarded.Realms, ACLs: guarded.ACLs},
 	}
 	return p.run(ctx, listener)
 }
 
 // process is one master from its start to its end.
 type process struct {
-	cfg    Config
-	log    *slog.Logger
-	info   mesos.MasterInfo
-	self   libprocess.UPID
-	store  *store
-	meters *api.Meters
-	facts  api.Facts
-	front  front
-	ready  func()
+	cfg     Config
+	guarded *guard.Guard
+	log     *slog.Logger
+	info    mesos.MasterInfo
+	self    libprocess.UPID
+	store   *store
+	meters  *api.Meters
+	facts   api.Facts
+	front   front
+	ready   func()
 }
 
 // run serves the port, stands for election, leads, and ends with ctx or with the reign.
@@ -98,19 +105,18 @@ func (p *process) run(ctx context.Context, listener net.Listener) error {
 	defer cancel(nil)
 	var parts sync.WaitGroup
 	// What every master answers, and who leads, is shown from the view of a master without anything.
-	empty := newOwner(core.New(p.cfg.core(p.info), core.NewRegistry(), p.facts.Started), p.meters, p.log)
+	empty := newOwner(core.New(p.cfg.core(p.info, p.guarded.ACLs), core.NewRegistry(), p.facts.Started), p.meters, p.log)
 	empty.writer = newWriter(registry.NewMemory(), p.meters, func(core.RegistryWritten) {})
 	parts.Go(func() { empty.run(ctx) })
 	p.front.standby = api.New(empty, p.facts, p.log)
 	if p.store.shared {
 		parts.Go(func() { p.store.follow(ctx, &p.front, p.log) })
 	}
-	// There is no timeout for idle connections: links between master and agents
-	// are connections on which nothing is ever sent (reference row LP-11).
-	server := &http.Server{
-		Handler:  libprocess.Handler(p.front.deliver, &p.front),
-		ErrorLog: slog.NewLogLogger(p.log.Handler(), slog.LevelDebug),
+	handler := libprocess.Handler(p.front.deliver, &p.front)
+	if p.cfg.Security.RequirePeerIP {
+		handler = libprocess.RequirePeerIP(handler)
 	}
+	server := transport.Server(handler, p.log)
 	parts.Go(func() {
 		if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
 			cancel(fmt.Errorf("serve HTTP: %w", err))
@@ -159,9 +165,10 @@ func (p *process) lead(ctx context.Context) error {
 	if err != nil {
 		return because(ctx, err)
 	}
-	o := newOwner(core.New(p.cfg.core(p.info), loaded, time.Now()), p.meters, p.log)
+	o := newOwner(core.New(p.cfg.core(p.info, p.guarded.ACLs), loaded, time.Now()), p.meters, p.log)
 	o.maxWatchers = p.cfg.MaxSubscribers
-	o.agents = newAgents(p.self, p.log)
+	o.agents = newAgents(p.cfg.Security.Transport.Dial, p.self, p.log)
+	o.agents.authenticator = newAuthenticator(p.guarded.Store, p.cfg.Security.AuthenticationTimeout, o.agents, p.self, func(e core.Event) { o.post(letter{event: e}) })
 	o.fail = cancel
 	if leadership != nil {
 		o.valid = leadership.Valid
@@ -212,7 +219,7 @@ func (p *process) resign(l *election.Leadership) {
 	}
 }
 
-func listen(cfg Config) (net.Listener, error) {
+func listen(cfg Config, log *slog.Logger) (net.Listener, error) {
 	address := net.JoinHostPort(cfg.IP, strconv.Itoa(cfg.Port))
 	listener, err := net.Listen("tcp4", address)
 	switch {
@@ -223,7 +230,7 @@ func listen(cfg Config) (net.Listener, error) {
 	case err != nil:
 		return nil, fmt.Errorf("listen on %s: %w", address, err)
 	}
-	return listener, nil
+	return cfg.Security.Transport.Listen(listener, log)
 }
 
 // identity is how the master shows itself: a new id for each process, as in Mesos,

@@ -21,7 +21,7 @@ type masterFlags struct {
 	roles, weights string
 	etcd           string
 
-	etcdSession, allocationInterval, offerTimeout, pingTimeout, reregisterTimeout, gcInterval, maxAgentAge duration.Flag
+	etcdSession, allocationInterval, offerTimeout, pingTimeout, reregisterTimeout, gcInterval, maxAgentAge, authenticationTimeout duration.Flag
 }
 
 // masterCommand is `tombolo master`: the one who makes offers.
@@ -30,6 +30,7 @@ func masterCommand() *cobra.Command {
 	f := &masterFlags{
 		cfg: d, etcdSession: duration.Flag(d.EtcdSessionTimeout), allocationInterval: duration.Flag(d.AllocationInterval), pingTimeout: duration.Flag(d.AgentPingTimeout),
 		reregisterTimeout: duration.Flag(d.AgentReregisterTimeout), gcInterval: duration.Flag(d.RegistryGCInterval), maxAgentAge: duration.Flag(d.RegistryMaxAgentAge),
+		authenticationTimeout: duration.Flag(d.Security.AuthenticationTimeout),
 	}
 	cmd := &cobra.Command{
 		Use:   "master",
@@ -53,6 +54,7 @@ MESOS_<FLAG> too.`,
 
 func (f *masterFlags) register(flags *pflag.FlagSet) {
 	c := &f.cfg
+	masterSecurityFlags(flags, &c.Security, &f.authenticationTimeout)
 	flags.StringVar(&c.IP, "ip", c.IP, "address to listen on")
 	flags.IntVar(&c.Port, "port", c.Port, "port to listen on, 0 for a free one")
 	flags.StringVar(&c.AdvertiseIP, "advertise_ip", "", "address that others reach this master at (default: --ip)")
@@ -106,6 +108,10 @@ func (f *masterFlags) run(ctx context.Context, flags *pflag.FlagSet) error {
 		return err
 	}
 	c.LogLevel = logLevel
+	c.Security.AuthenticationTimeout = time.Duration(f.authenticationTimeout)
+	if err := secure(&c.Security.Transport, &c.Security.RequirePeerIP, slog.Default()); err != nil {
+		return err
+	}
 	flags.Visit(func(x *pflag.Flag) { c.Flags[x.Name] = x.Value.String() })
 	return master.Run(ctx, c, slog.Default(), nil)
 }

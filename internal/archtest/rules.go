@@ -34,6 +34,8 @@ var Areas = []Area{
 	{Dir: "security/credentials", Why: "security serves every part and knows none"},
 	{Dir: "security/crammd5", May: []string{"security/credentials"},
 		Why: "security serves every part and knows none"},
+	{Dir: "security/guard", May: []string{"security", "security/authn", "security/credentials"},
+		Why: "security serves every part and knows none"},
 	{Dir: "security/transport", May: []string{"security/credentials"},
 		Why: "security serves every part and knows none"},
 	{Dir: "offers", May: []string{"mesos"}, Pure: true,

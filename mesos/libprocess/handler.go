@@ -3,6 +3,7 @@ package libprocess
 import (
 	"errors"
 	"io"
+	"net"
 	"net/http"
 	"net/url"
 	"strings"
@@ -63,6 +64,22 @@ func sender(r *http.Request) (string, bool) {
 		return from, true
 	}
 	return strings.CutPrefix(r.Header.Get("User-Agent"), agentPrefix)
+}
+
+// RequirePeerIP refuses messages whose sender says that it is at another address than its connection comes from
+// (reference row LP-06). It breaks those who come through address translation or a proxy.
+func RequirePeerIP(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if text, ok := sender(r); ok {
+			from, err := ParseUPID(text)
+			host, _, splitErr := net.SplitHostPort(r.RemoteAddr)
+			if err == nil && (splitErr != nil || from.Host != host) {
+				http.Error(w, "the message's sender is not where its connection comes from", http.StatusBadRequest)
+				return
+			}
+		}
+		next.ServeHTTP(w, r)
+	})
 }
 
 func read(w http.ResponseWriter, r *http.Request, sender string) (m Message, status int, problem string) {

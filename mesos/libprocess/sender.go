@@ -43,6 +43,7 @@ var errLost = errors.New("a message was lost")
 // address, as it does in libprocess, so that both sides compare what they know.
 type Sender struct {
 	self   UPID
+	dial   Dial
 	log    *slog.Logger
 	ctx    context.Context
 	cancel context.CancelFunc
@@ -54,10 +55,20 @@ type Sender struct {
 	links map[string]map[*link]bool // by address
 }
 
-// NewSender returns a Sender whose messages come from self.
+// Dial connects to an address, host:port, perhaps encrypted.
+type Dial func(ctx context.Context, dialer *net.Dialer, address string) (net.Conn, error)
+
+// NewSender returns a Sender whose messages come from self and travel plainly.
 func NewSender(self UPID, log *slog.Logger) *Sender {
+	return NewSenderOver(func(ctx context.Context, dialer *net.Dialer, address string) (net.Conn, error) {
+		return dialer.DialContext(ctx, "tcp", address)
+	}, self, log)
+}
+
+// NewSenderOver returns a Sender whose messages come from self and travel over the connections that dial makes.
+func NewSenderOver(dial Dial, self UPID, log *slog.Logger) *Sender {
 	ctx, cancel := context.WithCancel(context.Background())
-	return &Sender{self: self, log: log, ctx: ctx, cancel: cancel, peers: map[string]*peer{}, links: map[string]map[*link]bool{}}
+	return &Sender{dial: dial, self: self, log: log, ctx: ctx, cancel: cancel, peers: map[string]*peer{}, links: map[string]map[*link]bool{}}
 }
 
 // SetEpoch has every message say in which reign it was sent. It is called before the
@@ -155,7 +166,7 @@ func (s *Sender) Link(to UPID, exited func()) (unlink func()) {
 	go func() {
 		defer s.wait.Done()
 		defer undo()
-		err := hold(ctx, to.Address())
+		err := s.hold(ctx, to.Address())
 		s.forget(to.Address(), l)
 		if undone.Err() != nil {
 			return
@@ -179,9 +190,8 @@ func (s *Sender) forget(address string, l *link) {
 }
 
 // hold connects and returns when the connection ends.
-func hold(ctx context.Context, address string) error {
-	dialer := net.Dialer{Timeout: dialTimeout, KeepAlive: 5 * time.Second}
-	conn, err := dialer.DialContext(ctx, "tcp", address)
+func (s *Sender) hold(ctx context.Context, address string) error {
+	conn, err := s.dial(ctx, &net.Dialer{Timeout: dialTimeout, KeepAlive: 5 * time.Second}, address)
 	if err != nil {
 		return err
 	}
@@ -306,8 +316,7 @@ func (p *peer) put(request []byte) error {
 }
 
 func (p *peer) connect(ctx context.Context) error {
-	dialer := net.Dialer{Timeout: dialTimeout, KeepAlive: 15 * time.Second}
-	conn, err := dialer.DialContext(ctx, "tcp", p.address)
+	conn, err := p.sender.dial(ctx, &net.Dialer{Timeout: dialTimeout, KeepAlive: 15 * time.Second}, p.address)
 	if err != nil {
 		return err
 	}

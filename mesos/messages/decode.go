@@ -40,6 +40,13 @@ var kinds = index(
 	&ExitedExecutorMessage{},
 	&DrainSlaveMessage{},
 	&ShutdownMessage{},
+	&AuthenticateMessage{},
+	&AuthenticationMechanismsMessage{},
+	&AuthenticationStartMessage{},
+	&AuthenticationStepMessage{},
+	&AuthenticationCompletedMessage{},
+	&AuthenticationFailedMessage{},
+	&AuthenticationErrorMessage{},
 )
 
 func index(examples ...proto.Message) map[string]reflect.Type {

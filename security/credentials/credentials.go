@@ -140,6 +140,20 @@ func Read(path string, log *slog.Logger) ([]byte, error) {
 	if info.Mode().Perm()&0o007 != 0 {
 		log.Warn("a file with secrets can be read or written by others; take their permissions away", "path", path, "mode", info.Mode().Perm().String())
 	}
+	return readAll(f, path)
+}
+
+// ReadPublic returns the content of a file that holds no secrets.
+func ReadPublic(path string) ([]byte, error) {
+	f, err := os.Open(strings.TrimPrefix(path, "file://"))
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return readAll(f, path)
+}
+
+func readAll(f *os.File, path string) ([]byte, error) {
 	content, err := io.ReadAll(io.LimitReader(f, maxFile+1))
 	if err != nil {
 		return nil, err
