@@ -152,8 +152,12 @@ func (o *owner) carryOut(effects []core.Effect) {
 		case core.WriteRegistry:
 			o.writer.write(e.Change)
 		case core.Announce:
+			if len(o.watchers) == 0 {
+				break
+			}
+			announcement := api.NewAnnouncement(e.Event)
 			for _, w := range o.watchers {
-				w.Send(e.Event)
+				w.Announce(announcement)
 			}
 		case core.Note:
 			level := slog.LevelInfo

@@ -273,3 +273,86 @@ func (r Resources) Summary() map[string]any {
 	}
 	return out
 }
+
+// AppendSummary appends Summary as JSON, without the map.
+func (r Resources) AppendSummary(b []byte) []byte {
+	b = append(b, '{')
+	for _, name := range [...]string{"cpus", "gpus", "mem", "disk"} {
+		b = appendAmount(append(append(append(b, '"'), name...), '"', ':'), r.sum(name, false))
+		b = append(b, ',')
+	}
+	for i := 0; i < len(r.entries); {
+		name, end := r.entries[i].id.Value().name, i+1
+		for end < len(r.entries) && r.entries[end].id.Value().name == name {
+			end++
+		}
+		b = appendKind(b, name, r.entries[i:end])
+		i = end
+	}
+	return append(b[:len(b)-1], '}')
+}
+
+// sum is the sum of a scalar, of what is revocable or what is not.
+func (r Resources) sum(name string, revocable bool) Amount {
+	var sum Amount
+	for i := range r.entries {
+		if e := &r.entries[i]; e.scalar != 0 {
+			if id := e.id.Value(); id.name == name && id.revocable == revocable {
+				sum += e.scalar
+			}
+		}
+	}
+	return sum
+}
+
+// appendKind appends what all resources of one name come to, but for the four that are always there.
+func appendKind(b []byte, name string, entries []entry) []byte {
+	for _, revocable := range [...]bool{false, true} {
+		var scalar Amount
+		var ranges Ranges
+		var set []string
+		found := false
+		kind := mesos.SCALAR
+		for i := range entries {
+			if id := entries[i].id.Value(); id.revocable == revocable {
+				found, kind = true, id.kind
+				scalar, ranges, set = scalar+entries[i].scalar, ranges.Plus(entries[i].ranges), union(slices.Clone(set), entries[i].set)
+			}
+		}
+		always := !revocable && kind == mesos.SCALAR && (name == "cpus" || name == "gpus" || name == "mem" || name == "disk")
+		if !found || always {
+			continue
+		}
+		key := name
+		if revocable {
+			key += "_revocable"
+		}
+		b = append(appendJSON(b, key), ':')
+		switch kind {
+		case mesos.SCALAR:
+			b = appendAmount(b, scalar)
+		case mesos.RANGES:
+			b = append(append(append(b, '"'), ranges.String()...), '"')
+		default:
+			b = appendJSON(b, "{"+strings.Join(set, ", ")+"}")
+		}
+		b = append(b, ',')
+	}
+	return b
+}
+
+func appendJSON(b []byte, s string) []byte {
+	quoted, err := json.Marshal(s)
+	if err != nil {
+		panic(err) // no string fails
+	}
+	return append(b, quoted...)
+}
+
+// appendAmount appends the digits that Float has.
+func appendAmount(b []byte, a Amount) []byte {
+	if a%Unit == 0 {
+		return strconv.AppendInt(b, int64(a/Unit), 10)
+	}
+	return strconv.AppendFloat(b, a.Float(), 'f', -1, 64)
+}

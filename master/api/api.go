@@ -5,7 +5,6 @@
 package api
 
 import (
-	"compress/gzip"
 	"context"
 	"encoding/json"
 	"errors"
@@ -14,6 +13,7 @@ import (
 	"log/slog"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/gogo/protobuf/proto"
@@ -86,11 +86,14 @@ type Server struct {
 	facts   Facts
 	log     *slog.Logger
 	mux     *http.ServeMux
+
+	renderer  *renderer
+	cacheHits atomic.Uint64 // answers that were shared
 }
 
 // New returns the handler of the master's HTTP API.
 func New(b Backend, f Facts, log *slog.Logger) *Server {
-	s := &Server{backend: b, facts: f, log: log, mux: http.NewServeMux()}
+	s := &Server{backend: b, facts: f, log: log, mux: http.NewServeMux(), renderer: newRenderer(b.View)}
 	both := func(path string, h http.HandlerFunc) {
 		s.mux.HandleFunc(path, h)
 		s.mux.HandleFunc("/master"+path, h)
@@ -206,22 +209,9 @@ func (s *Server) view(w http.ResponseWriter, r *http.Request) (*core.View, bool)
 
 // body sends a rendered answer, compressed if the client accepts that.
 func (s *Server) body(w http.ResponseWriter, r *http.Request, media string, data []byte) {
-	w.Header().Set("Content-Type", media)
-	if len(data) < minZipped || !strings.Contains(r.Header.Get("Accept-Encoding"), "gzip") {
-		s.written(w.Write(data))
-		return
-	}
-	w.Header().Set("Content-Encoding", "gzip")
-	zipped := gzip.NewWriter(w)
-	s.written(zipped.Write(data))
-	if err := zipped.Close(); err != nil {
-		s.log.Debug("answer not delivered", "error", err)
-	}
-}
-
-func (s *Server) written(_ int, err error) {
-	if err != nil {
-		s.log.Debug("answer not delivered", "error", err)
+	doc := &document{pieces: []*piece{{text: data}}, size: len(data)}
+	if err := doc.send(w, r, media); err != nil {
+		s.log.Debug("answer not delivered", "path", r.URL.Path, "error", err)
 	}
 }
 
@@ -233,9 +223,5 @@ func (s *Server) json(w http.ResponseWriter, r *http.Request, v any) {
 		refuse(w, http.StatusInternalServerError, "the answer could not be rendered: %s", err)
 		return
 	}
-	if callback := r.URL.Query().Get("jsonp"); callback != "" {
-		s.body(w, r, "text/javascript", []byte(callback+"("+string(data)+")"))
-		return
-	}
-	s.body(w, r, codec.MediaTypeJSON, data)
+	s.deliver(w, r, codec.MediaTypeJSON, &document{pieces: []*piece{{text: data}}, size: len(data)})
 }

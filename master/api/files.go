@@ -161,6 +161,10 @@ func (s *Server) download(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	real, err := s.real(p)
+	if errors.Is(err, errNoFile) {
+		refuse(w, http.StatusNotFound, "404 Not Found.")
+		return
+	}
 	if err != nil {
 		fileFailed(w, err)
 		return

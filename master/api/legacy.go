@@ -20,13 +20,13 @@ import (
 func (s *Server) routeReads(both func(string, http.HandlerFunc)) {
 	both("/health", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusOK) })
 	both("/redirect", s.redirect)
-	both("/version", func(w http.ResponseWriter, r *http.Request) { s.json(w, r, s.versionJSON()) })
+	both("/version", s.version)
 	both("/flags", s.flags)
-	both("/state", s.reading(func(v *core.View, _ *http.Request) any { return s.stateJSON(v) }))
-	both("/state-summary", s.reading(func(v *core.View, _ *http.Request) any { return s.summaryJSON(v) }))
-	both("/slaves", s.reading(slavesJSON))
-	both("/frameworks", s.reading(frameworksJSON))
-	both("/tasks", s.reading(tasksJSON))
+	both("/state", s.shared("state", s.state))
+	both("/state-summary", s.shared("state-summary", s.summary))
+	both("/slaves", s.selected("slaves", "slave_id", s.slaves))
+	both("/frameworks", s.selected("frameworks", "framework_id", s.frameworks))
+	both("/tasks", s.tasks)
 	both("/roles", s.reading(func(v *core.View, _ *http.Request) any { return rolesJSON(v) }))
 	both("/weights", s.weights)
 	both("/quota", s.quota)
@@ -135,71 +135,6 @@ func addDomain(m map[string]any, d *mesos.DomainInfo) {
 	}
 }
 
-// stateJSON is /state.
-func (s *Server) stateJSON(v *core.View) map[string]any {
-	m := s.versionJSON()
-	var capabilities []string
-	for _, c := range v.Master.Capabilities {
-		capabilities = append(capabilities, c.Type.String())
-	}
-	active := 0
-	for _, a := range v.Agents {
-		if a.Active {
-			active++
-		}
-	}
-	for key, value := range map[string]any{
-		"start_time": unix(s.facts.Started), "elected_time": unix(s.facts.Elected),
-		"id": v.Master.ID, "pid": v.Master.GetPID(), "hostname": v.Master.GetHostname(), "capabilities": capabilities,
-		"activated_slaves": active, "deactivated_slaves": len(v.Agents) - active, "unreachable_slaves": v.Unreachable,
-		"leader": v.Master.GetPID(), "leader_info": leader(v), "flags": s.facts.Flags,
-		"slaves": agentList(v, ""), "recovered_slaves": recoveredList(v),
-		"frameworks": frameworkList(v.Frameworks, ""), "completed_frameworks": frameworkList(v.Completed, ""),
-		"orphan_tasks": []any{}, "unregistered_frameworks": []any{},
-	} {
-		m[key] = value
-	}
-	if s.facts.Cluster != "" {
-		m["cluster"] = s.facts.Cluster
-	}
-	if s.facts.LogDir != "" {
-		m["log_dir"] = s.facts.LogDir
-	}
-	if !v.SeesFlags() {
-		delete(m, "flags")
-	}
-	addDomain(m, v.Master.Domain)
-	return m
-}
-
-// summaryJSON is /state-summary.
-func (s *Server) summaryJSON(v *core.View) map[string]any {
-	byAgent, agentFrameworks, frameworkAgents := tally(v)
-	agents := []map[string]any{}
-	for _, a := range v.Agents {
-		m := agentJSON(a)
-		byAgent[a.ID()].into(m)
-		m["framework_ids"] = orEmpty(sortedNames(agentFrameworks[a.ID()]))
-		agents = append(agents, m)
-	}
-	frameworks := []map[string]any{}
-	for _, f := range v.Frameworks {
-		m := frameworkSummary(f)
-		counts := taskCounts{}
-		for _, list := range [][]*mesos.Task{f.Tasks, f.Unreachable, f.Completed} {
-			counts.add(list)
-		}
-		counts.into(m)
-		m["slave_ids"] = orEmpty(sortedNames(frameworkAgents[f.ID()]))
-		frameworks = append(frameworks, m)
-	}
-	m := map[string]any{"hostname": v.Master.GetHostname(), "slaves": agents, "frameworks": frameworks}
-	if s.facts.Cluster != "" {
-		m["cluster"] = s.facts.Cluster
-	}
-	return m
-}
-
 func orEmpty(list []string) []string {
 	if list == nil {
 		return []string{}
@@ -213,16 +148,6 @@ type taskCounts map[string]int
 func (c taskCounts) add(tasks []*mesos.Task) {
 	for _, t := range tasks {
 		c[t.GetState().String()]++
-	}
-}
-
-// into writes the counters that /state-summary shows.
-func (c taskCounts) into(m map[string]any) {
-	for _, state := range []string{
-		"TASK_STAGING", "TASK_STARTING", "TASK_RUNNING", "TASK_KILLING", "TASK_FINISHED", "TASK_KILLED",
-		"TASK_FAILED", "TASK_LOST", "TASK_ERROR", "TASK_UNREACHABLE",
-	} {
-		m[state] = c[state]
 	}
 }
 
@@ -250,113 +175,6 @@ func tally(v *core.View) (byAgent map[string]taskCounts, agentFrameworks, framew
 		}
 	}
 	return byAgent, agentFrameworks, frameworkAgents
-}
-
-// slavesJSON is /slaves.
-func slavesJSON(v *core.View, r *http.Request) any {
-	only := r.URL.Query().Get("slave_id")
-	list := agentList(v, only)
-	for i, a := range selectedAgents(v, only) {
-		reserved := map[string]any{}
-		for role, res := range a.Total.Reserved() {
-			reserved[role] = full(res)
-		}
-		list[i]["reserved_resources_full"] = reserved
-		list[i]["unreserved_resources_full"] = full(a.Total.Unreserved())
-		list[i]["used_resources_full"] = full(a.Used)
-		list[i]["offered_resources_full"] = full(a.Offered)
-	}
-	recovered := []any{}
-	if only == "" {
-		recovered = recoveredList(v)
-	}
-	return map[string]any{"slaves": list, "recovered_slaves": recovered}
-}
-
-func selectedAgents(v *core.View, only string) []*core.AgentView {
-	var list []*core.AgentView
-	for _, a := range v.Agents {
-		if only == "" || a.ID() == only {
-			list = append(list, a)
-		}
-	}
-	return list
-}
-
-func agentList(v *core.View, only string) []map[string]any {
-	list := []map[string]any{}
-	for _, a := range selectedAgents(v, only) {
-		list = append(list, agentJSON(a))
-	}
-	return list
-}
-
-func recoveredList(v *core.View) []any {
-	list := []any{}
-	for i := range v.Recovered {
-		info := &v.Recovered[i]
-		list = append(list, map[string]any{
-			"id": info.GetID().GetValue(), "hostname": info.Hostname, "port": info.GetPort(), "attributes": attributes(info.Attributes),
-		})
-	}
-	return list
-}
-
-// frameworksJSON is /frameworks.
-func frameworksJSON(v *core.View, r *http.Request) any {
-	only := r.URL.Query().Get("framework_id")
-	return map[string]any{
-		"frameworks": frameworkList(v.Frameworks, only), "completed_frameworks": frameworkList(v.Completed, only),
-		"unregistered_frameworks": []any{},
-	}
-}
-
-func frameworkList(views []*core.FrameworkView, only string) []*frameworkJSON {
-	list := []*frameworkJSON{}
-	for _, f := range views {
-		if only == "" || f.ID() == only {
-			list = append(list, newFrameworkJSON(f))
-		}
-	}
-	return list
-}
-
-// tasksJSON is /tasks: every task there is or was, filtered and cut to a page.
-func tasksJSON(v *core.View, r *http.Request) any {
-	q := r.URL.Query()
-	var all []*mesos.Task
-	for _, views := range [][]*core.FrameworkView{v.Frameworks, v.Completed} {
-		for _, f := range views {
-			if only := q.Get("framework_id"); only != "" && f.ID() != only {
-				continue
-			}
-			for _, tasks := range [][]*mesos.Task{f.Tasks, f.Unreachable, f.Completed} {
-				all = append(all, tasks...)
-			}
-		}
-	}
-	if only := q.Get("task_id"); only != "" {
-		var found []*mesos.Task
-		for _, t := range all {
-			if t.TaskID.Value == only {
-				found = append(found, t)
-			}
-		}
-		all = found
-	}
-	sortTasks(all, q.Get("order") == "asc")
-	offset, limit := number(q.Get("offset"), 0), number(q.Get("limit"), 100)
-	offset = min(offset, len(all))
-	all = all[offset:min(len(all), offset+limit)]
-	return map[string]any{"tasks": taskList(all)}
-}
-
-// number reads a query parameter as Mesos does: what is no whole number >= 0 counts as absent.
-func number(text string, absent int) int {
-	if n, err := strconv.Atoi(text); err == nil && n >= 0 && n < 1<<30 {
-		return n
-	}
-	return absent
 }
 
 // role is one role that exists: it has frameworks, reservations or a weight.

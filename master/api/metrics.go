@@ -93,7 +93,7 @@ func (s *Server) metrics(v *core.View) map[string]float64 {
 		"master/event_queue_dispatches":            float64(s.backend.Backlog()),
 		"master/event_queue_messages":              0,
 		"master/event_queue_http_requests":         0,
-		"master/http_cache_hits":                   0,
+		"master/http_cache_hits":                   float64(s.cacheHits.Load()),
 		"master/operator_event_stream_subscribers": float64(s.backend.Watchers()),
 		"allocator/mesos/allocation_runs":          float64(v.Counters.AllocationRuns),
 	}

@@ -7,7 +7,6 @@ import (
 	"sort"
 	"time"
 
-	"github.com/gogo/protobuf/proto"
 	"github.com/mesos/mesos-go/api/v1/lib"
 	"github.com/mesos/mesos-go/api/v1/lib/master"
 
@@ -66,7 +65,21 @@ func (s *Server) operator(w http.ResponseWriter, r *http.Request) {
 			s.operate(w, r, agent, op)
 			return
 		}
+		if lists(call.Type) {
+			s.serveShared(w, r, call.Type.String()+" "+out.MediaType(), out.MediaType(), func(v *core.View, f *forms) *document { return f.api(out).answer(v, call.Type) })
+			return
+		}
 		s.read(w, r, call, out)
+	}
+}
+
+// lists says whether the answer to a call lists much.
+func lists(t master.Call_Type) bool {
+	switch t {
+	case master.Call_GET_STATE, master.Call_GET_AGENTS, master.Call_GET_FRAMEWORKS, master.Call_GET_EXECUTORS, master.Call_GET_TASKS:
+		return true
+	default:
+		return false
 	}
 }
 
@@ -165,7 +178,7 @@ func (s *Server) read(w http.ResponseWriter, r *http.Request, call *master.Call,
 		refuse(w, http.StatusNotImplemented, "call %s is not supported by this master yet", call.Type)
 		return
 	}
-	data, err := render(out, response{m, constraintsOf(v)})
+	data, err := render(out, m)
 	if err != nil {
 		s.log.Error("answer not rendered", "call", call.Type.String(), "error", err)
 		refuse(w, http.StatusInternalServerError, "the answer could not be rendered: %s", err)
@@ -185,16 +198,6 @@ func (s *Server) response(v *core.View, t master.Call_Type) *master.Response {
 		return &master.Response{Type: master.Response_GET_VERSION, GetVersion: &master.Response_GetVersion{VersionInfo: s.versionInfo()}}
 	case master.Call_GET_LOGGING_LEVEL:
 		return &master.Response{Type: master.Response_GET_LOGGING_LEVEL, GetLoggingLevel: &master.Response_GetLoggingLevel{Level: s.facts.Verbosity.Level()}}
-	case master.Call_GET_STATE:
-		return &master.Response{Type: master.Response_GET_STATE, GetState: stateMessage(v)}
-	case master.Call_GET_AGENTS:
-		return &master.Response{Type: master.Response_GET_AGENTS, GetAgents: agentsMessage(v)}
-	case master.Call_GET_FRAMEWORKS:
-		return &master.Response{Type: master.Response_GET_FRAMEWORKS, GetFrameworks: frameworksMessage(v)}
-	case master.Call_GET_EXECUTORS:
-		return &master.Response{Type: master.Response_GET_EXECUTORS, GetExecutors: executorsMessage(v)}
-	case master.Call_GET_TASKS:
-		return &master.Response{Type: master.Response_GET_TASKS, GetTasks: tasksMessage(v)}
 	case master.Call_GET_OPERATIONS:
 		return &master.Response{Type: master.Response_GET_OPERATIONS, GetOperations: operationsMessage(v)}
 	case master.Call_GET_ROLES:
@@ -230,60 +233,6 @@ func (s *Server) versionInfo() mesos.VersionInfo {
 	return info
 }
 
-func stateMessage(v *core.View) *master.Response_GetState {
-	return &master.Response_GetState{
-		GetTasks: tasksMessage(v), GetExecutors: executorsMessage(v), GetFrameworks: frameworksMessage(v), GetAgents: agentsMessage(v),
-	}
-}
-
-func agentsMessage(v *core.View) *master.Response_GetAgents {
-	m := &master.Response_GetAgents{RecoveredAgents: v.Recovered}
-	for _, a := range v.Agents {
-		m.Agents = append(m.Agents, *core.AgentMessage(a))
-	}
-	return m
-}
-
-func frameworksMessage(v *core.View) *master.Response_GetFrameworks {
-	m := &master.Response_GetFrameworks{}
-	for _, f := range v.Frameworks {
-		m.Frameworks = append(m.Frameworks, core.FrameworkMessage(f))
-	}
-	for _, f := range v.Completed {
-		m.CompletedFrameworks = append(m.CompletedFrameworks, core.FrameworkMessage(f))
-	}
-	return m
-}
-
-func executorsMessage(v *core.View) *master.Response_GetExecutors {
-	m := &master.Response_GetExecutors{}
-	for _, f := range v.Frameworks {
-		for _, x := range f.Executors {
-			m.Executors = append(m.Executors, master.Response_GetExecutors_Executor{ExecutorInfo: x.Info, AgentID: mesos.AgentID{Value: x.AgentID}})
-		}
-	}
-	return m
-}
-
-func tasksMessage(v *core.View) *master.Response_GetTasks {
-	m := &master.Response_GetTasks{}
-	for _, list := range [][]*core.FrameworkView{v.Frameworks, v.Completed} {
-		for _, f := range list {
-			m.Tasks = appendTasks(m.Tasks, f.Tasks)
-			m.UnreachableTasks = appendTasks(m.UnreachableTasks, f.Unreachable)
-			m.CompletedTasks = appendTasks(m.CompletedTasks, f.Completed)
-		}
-	}
-	return m
-}
-
-func appendTasks(list []mesos.Task, tasks []*mesos.Task) []mesos.Task {
-	for _, t := range tasks {
-		list = append(list, *t)
-	}
-	return list
-}
-
 func roleMessages(v *core.View) []mesos.Role {
 	var list []mesos.Role
 	for _, r := range rolesOf(v) {
@@ -316,11 +265,12 @@ func (s *Server) watch(w http.ResponseWriter, r *http.Request, c codec.Codec) {
 		return
 	}
 	defer s.backend.Unwatch(stream)
-	interval := core.HeartbeatInterval.Seconds()
-	stream.first(
-		&master.Event{Type: master.Event_SUBSCRIBED, Subscribed: &master.Event_Subscribed{GetState: stateMessage(v), HeartbeatIntervalSeconds: &interval}},
-		&master.Event{Type: master.Event_HEARTBEAT},
-	)
+	snapshot, err := s.renderer.once(r.Context(), func(f *forms) *document { return f.api(c).subscribed(v) })
+	if err != nil {
+		refuse(w, http.StatusServiceUnavailable, "%s", err)
+		return
+	}
+	stream.first(snapshot, &master.Event{Type: master.Event_HEARTBEAT})
 	ctx, cancel := context.WithCancel(r.Context())
 	defer cancel()
 	go beat(ctx, stream)
@@ -341,14 +291,6 @@ func beat(ctx context.Context, s *Stream) {
 			s.Send(&master.Event{Type: master.Event_HEARTBEAT})
 		}
 	}
-}
-
-// first puts events before all that are queued.
-func (s *Stream) first(events ...proto.Message) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.queue = append(events, s.queue...)
-	s.signal()
 }
 
 func sortedNames[V any](m map[string]V) []string {

@@ -3,6 +3,8 @@ package api
 import (
 	"context"
 	"errors"
+	"fmt"
+	"io"
 	"net/http"
 	"sync"
 	"time"
@@ -33,7 +35,7 @@ var (
 type Stream struct {
 	limit    int        // of queue
 	mu       sync.Mutex // protects the fields below
-	queue    []proto.Message
+	queue    []any      // proto.Message, *Announcement or *document
 	finished bool
 	failed   error
 	wake     chan struct{} // has room for one
@@ -48,7 +50,12 @@ func NewStream() *Stream { return &Stream{limit: maxPending, wake: make(chan str
 func NewSchedulerStream() *Stream { return &Stream{limit: maxEvents, wake: make(chan struct{}, 1)} }
 
 // Send queues an event. A client that is too far behind is disconnected instead.
-func (s *Stream) Send(event proto.Message) {
+func (s *Stream) Send(event proto.Message) { s.push(event) }
+
+// Announce queues an event that others get, too.
+func (s *Stream) Announce(a *Announcement) { s.push(a) }
+
+func (s *Stream) push(event any) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch {
@@ -60,6 +67,14 @@ func (s *Stream) Send(event proto.Message) {
 	default:
 		s.queue = append(s.queue, event)
 	}
+	s.signal()
+}
+
+// first puts events before all that are queued.
+func (s *Stream) first(events ...any) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.queue = append(events, s.queue...)
 	s.signal()
 }
 
@@ -90,7 +105,7 @@ func (s *Stream) signal() {
 }
 
 // take returns all queued events; err says that no more will come.
-func (s *Stream) take() ([]proto.Message, error) {
+func (s *Stream) take() ([]any, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	events := s.queue
@@ -113,7 +128,6 @@ func (s *Stream) serve(ctx context.Context, w http.ResponseWriter, c codec.Codec
 	if err := control.Flush(); err != nil {
 		return err
 	}
-	out := recordio.NewWriter(w)
 	for {
 		events, err := s.take()
 		if err != nil {
@@ -127,18 +141,28 @@ func (s *Stream) serve(ctx context.Context, w http.ResponseWriter, c codec.Codec
 			}
 			continue
 		}
-		if err := write(control, out, c, events); err != nil {
+		if err := write(control, w, c, events); err != nil {
 			return err
 		}
 	}
 }
 
-func write(control *http.ResponseController, out *recordio.Writer, c codec.Codec, events []proto.Message) error {
-	if err := control.SetWriteDeadline(time.Now().Add(writeTimeout)); err != nil {
-		return err
-	}
+func write(control *http.ResponseController, w io.Writer, c codec.Codec, events []any) error {
+	out := recordio.NewWriter(w)
 	for _, event := range events {
-		record, err := render(c, event)
+		if err := control.SetWriteDeadline(time.Now().Add(writeTimeout)); err != nil {
+			return err
+		}
+		if doc, ok := event.(*document); ok {
+			if _, err := fmt.Fprintf(w, "%d\n", doc.size); err != nil {
+				return err
+			}
+			if _, err := doc.WriteTo(w); err != nil {
+				return err
+			}
+			continue
+		}
+		record, err := recordOf(c, event)
 		if err != nil {
 			return err
 		}
@@ -147,4 +171,34 @@ func write(control *http.ResponseController, out *recordio.Writer, c codec.Codec
 		}
 	}
 	return control.Flush()
+}
+
+func recordOf(c codec.Codec, event any) ([]byte, error) {
+	if a, ok := event.(*Announcement); ok {
+		return a.record(c)
+	}
+	return render(c, event.(proto.Message))
+}
+
+// Announcement is an event for many streams. It is rendered once in each form.
+type Announcement struct {
+	event proto.Message
+	json  func() ([]byte, error)
+	proto func() ([]byte, error)
+}
+
+// NewAnnouncement prepares an event, which must not change any more.
+func NewAnnouncement(event proto.Message) *Announcement {
+	return &Announcement{
+		event: event,
+		json:  sync.OnceValues(func() ([]byte, error) { return render(codec.JSON, event) }),
+		proto: sync.OnceValues(func() ([]byte, error) { return render(codec.Protobuf, event) }),
+	}
+}
+
+func (a *Announcement) record(c codec.Codec) ([]byte, error) {
+	if c == codec.JSON {
+		return a.json()
+	}
+	return a.proto()
 }

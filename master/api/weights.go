@@ -4,21 +4,11 @@ import (
 	"encoding/json"
 	"net/http"
 
-	"github.com/gogo/protobuf/proto"
 	"github.com/mesos/mesos-go/api/v1/lib"
 
 	"github.com/tombolo-project/tombolo/master/core"
 	"github.com/tombolo-project/tombolo/mesos/codec"
 )
-
-// raw renders a message of the vocabulary inside of another document.
-func raw(m proto.Message) json.RawMessage {
-	data, err := codec.JSON.Marshal(m)
-	if err != nil {
-		return nil
-	}
-	return data
-}
 
 // weights serves the older endpoint for roles' weights (reference 2.4).
 func (s *Server) weights(w http.ResponseWriter, r *http.Request) {
