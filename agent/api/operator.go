@@ -110,7 +110,11 @@ func (s *Server) answer(call *agent.Call) (*agent.Response, error) {
 	case agent.Call_GET_CONTAINERS:
 		return &agent.Response{GetContainers: s.getContainers()}, nil
 	case agent.Call_GET_AGENT:
-		return &agent.Response{GetAgent: &agent.Response_GetAgent{AgentInfo: &v.Info}}, nil
+		m := &agent.Response_GetAgent{AgentInfo: &v.Info, DrainConfig: v.Drain}
+		if v.Drain != nil {
+			m.EstimatedDrainStartTime = &mesos.TimeInfo{Nanoseconds: v.DrainSince.UnixNano()}
+		}
+		return &agent.Response{GetAgent: m}, nil
 	case agent.Call_GET_OPERATIONS:
 		return &agent.Response{GetOperations: &agent.Response_GetOperations{Operations: s.Agent.View().Operations}}, nil
 	case agent.Call_GET_RESOURCE_PROVIDERS:

@@ -50,6 +50,10 @@ func (s *Server) state(w http.ResponseWriter, r *http.Request) {
 		host, _, _ := strings.Cut(addr, ":")
 		page["master_hostname"] = host
 	}
+	if v.Drain != nil {
+		page["drain_config"] = message(v.Drain)
+		page["estimated_drain_start_time_seconds"] = float64(v.DrainSince.UnixMicro()) / 1e6
+	}
 	if v.Info.Domain != nil {
 		page["domain"] = message(v.Info.Domain)
 	}

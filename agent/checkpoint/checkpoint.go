@@ -5,7 +5,7 @@
 //	meta/lock, meta/trash/
 //	meta/resources/resources_and_operations.state  (see resources.go)
 //	meta/slaves/latest -> <agent id>
-//	meta/slaves/<agent id>/slave.info
+//	meta/slaves/<agent id>/slave.info, drain.config (while it drains)
 //	  frameworks/<framework id>/framework.info, framework.pid
 //	    executors/<executor id>/executor.info, executor.generated (a command task's)
 //	      runs/<container id>/tasks/<task id>/task.info, task.updates
@@ -137,6 +137,8 @@ func (s *Store) Save(effect core.Effect) (ok bool, err error) {
 		return true, appendRecord(filepath.Join(s.task(e.Run, e.Task), "task.updates"), &record{Type: recordAck, UUID: e.UUID}, false)
 	case core.SaveResources:
 		return true, s.saveResources(e)
+	case core.SaveDrain:
+		return true, s.saveDrain(e.Config)
 	case core.SaveDone:
 		return true, s.done(e.Run)
 	default:

@@ -31,6 +31,13 @@ func (s *Store) Recover(strict bool) (core.Recovered, error) {
 		return r, fmt.Errorf("recover agent %s: %w; remove %s to start as a new agent", s.agent, err, filepath.Join(s.root, "slaves", "latest"))
 	}
 	r.Info = info
+	drain, err := s.recoverDrain()
+	if err != nil && strict {
+		return r, fmt.Errorf("recover the order to drain: %w", err)
+	} else if err != nil {
+		r.Errors++
+	}
+	r.Drain = drain
 	for _, fid := range list(filepath.Join(s.dir(), "frameworks")) {
 		f := core.RecoveredFramework{}
 		err := readRecord(filepath.Join(s.framework(fid), "framework.info"), &f.Info)

@@ -117,6 +117,9 @@ type SaveResources struct {
 // SaveDone marks a run as finished: nothing of it is recovered any more.
 type SaveDone struct{ Run Run }
 
+// SaveDrain writes the order to drain, or, if Config is nil, that there is none any more.
+type SaveDrain struct{ Config *mesos.DrainConfig }
+
 // Run names one run of an executor on disk.
 type Run struct{ Framework, Executor, Container string }
 
@@ -161,5 +164,6 @@ func (SaveUpdate) effect()       {}
 func (SaveAck) effect()          {}
 func (SaveDone) effect()         {}
 func (SaveResources) effect()    {}
+func (SaveDrain) effect()        {}
 func (Log) effect()              {}
 func (Exit) effect()             {}

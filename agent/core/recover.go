@@ -18,7 +18,8 @@ type Recovered struct {
 	// those whose results are not acknowledged.
 	Resources  []mesos.Resource
 	Operations []mesos.Operation
-	Errors     int // parts that could not be read and were left out (--strict=false)
+	Drain      *mesos.DrainConfig // nil unless it was draining
+	Errors     int                // parts that could not be read and were left out (--strict=false)
 }
 
 // RecoveredFramework is a framework with runs that were not finished.
@@ -59,6 +60,9 @@ func (s *State) recover(r Recovered) {
 	s.info.ID = r.Info.ID
 	for _, o := range r.Operations {
 		s.addOperation(o)
+	}
+	if r.Drain != nil {
+		s.draining = &draining{config: *r.Drain}
 	}
 	for _, rf := range r.Frameworks {
 		f := &framework{info: rf.Info, pid: rf.PID, executors: map[string]*executor{}}
@@ -126,6 +130,9 @@ func (s *State) recoveryStarted() {
 		return
 	}
 	s.phase = recovering
+	if s.draining != nil {
+		s.draining.since = s.now
+	}
 	for _, f := range s.frameworksInOrder() {
 		for _, e := range f.executorsInOrder() {
 			if e.state == executorTerminated {
@@ -158,6 +165,9 @@ func (s *State) recoveryOver() {
 		return
 	}
 	s.phase = disconnected
+	if s.draining != nil {
+		s.killAll()
+	}
 	for _, f := range s.frameworksInOrder() {
 		for _, e := range f.executorsInOrder() {
 			if e.recovered && e.state == executorRegistering {

@@ -2,6 +2,7 @@ package core
 
 import (
 	"math"
+	"slices"
 	"testing"
 	"time"
 
@@ -33,6 +34,8 @@ func (d *disk) save(effects []Effect) {
 			t.Updates = append(t.Updates, e.Update)
 		case SaveAck:
 			d.task(e.Run, e.Task).Acknowledged++
+		case SaveDrain:
+			d.r.Drain = e.Config
 		case SaveDone:
 			f := d.framework(e.Run.Framework)
 			for i := range f.Executors {
@@ -77,6 +80,7 @@ func (d *disk) task(r Run, id string) *RecoveredTask {
 
 // restart makes the next run of the agent; alive says which containers are still there.
 func (d *disk) restart(t rapid.TB, alive bool) *rig {
+	d.r.Frameworks = slices.DeleteFunc(d.r.Frameworks, func(f RecoveredFramework) bool { return len(f.Executors) == 0 })
 	for i := range d.r.Frameworks {
 		for j := range d.r.Frameworks[i].Executors {
 			d.r.Frameworks[i].Executors[j].Alive = alive

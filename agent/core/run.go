@@ -75,6 +75,8 @@ func (s *State) launch(o order) {
 	switch e := s.executorOf(f, o.executor.ExecutorID.Value); {
 	case s.phase == terminating || f != nil && f.terminating:
 		s.refuse(o, lost(aware), mesos.REASON_FRAMEWORK_REMOVED, "Framework is being removed from the agent")
+	case s.draining != nil:
+		s.refuse(o, lost(aware), mesos.REASON_AGENT_DRAINING, "Task was received while agent was already draining")
 	case !s.currentVersion(o.versions):
 		s.refuse(o, lost(aware), mesos.REASON_INVALID_OFFERS, "The agent's resources have changed since the offer")
 	case s.unknownResources(&o):
@@ -126,6 +128,12 @@ func (s *State) refuse(o order, state mesos.TaskState, reason mesos.TaskStatus_R
 	for i := range o.tasks {
 		id := o.executor.ExecutorID
 		s.loose(o.framework.ID.Value, o.tasks[i].TaskID.Value, &id, state, reason, message)
+	}
+	if o.mayStart && !o.generated && s.phase == running && s.executorOf(s.frameworks[o.framework.ID.Value], o.executor.ExecutorID.Value) == nil {
+		// The master counts with an executor that was to start with these tasks.
+		s.do(Send{To: s.master, Message: &messages.ExitedExecutorMessage{
+			AgentID: *s.info.ID, FrameworkID: *o.framework.ID, ExecutorID: o.executor.ExecutorID, Status: int32(waitStatus(nil)),
+		}})
 	}
 }
 

@@ -37,6 +37,7 @@ type State struct {
 	resourcesShown  []mesos.Resource
 	operationsShown []mesos.Operation
 
+	draining   *draining // nil unless ordered to drain
 	frameworks map[string]*framework
 	streams    map[taskKey]*stream
 	containers map[string]*executor // by container id

@@ -36,6 +36,7 @@ func (s *State) Step(now time.Time, e Event) []Effect {
 	case Tick:
 	}
 	s.expire()
+	s.drained()
 	return s.out
 }
 
@@ -81,6 +82,8 @@ func (s *State) received(e Received) {
 		s.reconcileOperations(m)
 	case *messages.CheckpointResourcesMessage:
 		s.checkpointResources(m)
+	case *messages.DrainSlaveMessage:
+		s.drain(m)
 	case *messages.ShutdownMessage:
 		s.shutdown(m)
 	default:

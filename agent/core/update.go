@@ -116,6 +116,7 @@ func (s *State) containerStatus(e *executor, said *mesos.ContainerStatus) *mesos
 func (s *State) push(t *task, status *mesos.TaskStatus) {
 	e := t.executor
 	e.touch()
+	s.explainDrain(e.framework, status)
 	t.state = status.GetState()
 	t.statuses = remember(t.statuses, *status)
 	p := pending{task: t, StatusUpdate: messages.StatusUpdate{

@@ -17,6 +17,8 @@ type View struct {
 	Completed  []*FrameworkView
 	Resources  []mesos.Resource // all, with reservations and volumes
 	Operations []mesos.Operation
+	Drain      *mesos.DrainConfig // nil unless it drains
+	DrainSince time.Time
 	Counters   Counters
 	At         time.Time
 }
@@ -57,6 +59,10 @@ func (s *State) View() *View {
 		Info: s.info, Master: s.master, Registered: s.phase == running, Recovering: s.phase == recovering,
 		Completed: slices.Clone(s.completed), Counters: s.counters, At: s.now,
 		Resources: s.resourcesShown, Operations: s.operationsShown,
+	}
+	if s.draining != nil {
+		config := s.draining.config
+		v.Drain, v.DrainSince = &config, s.draining.since
 	}
 	v.Counters.TasksByState = make(map[mesos.TaskState]uint64, len(s.counters.TasksByState))
 	for state, n := range s.counters.TasksByState {

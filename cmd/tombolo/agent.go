@@ -264,7 +264,7 @@ var agentCapabilities = []mesos.AgentInfo_Capability{
 	{Type: mesos.AgentInfo_Capability_MULTI_ROLE}, {Type: mesos.AgentInfo_Capability_HIERARCHICAL_ROLE},
 	{Type: mesos.AgentInfo_Capability_RESERVATION_REFINEMENT}, {Type: mesos.AgentInfo_Capability_RESOURCE_PROVIDER},
 	{Type: mesos.AgentInfo_Capability_RESIZE_VOLUME}, {Type: mesos.AgentInfo_Capability_AGENT_OPERATION_FEEDBACK},
-	{Type: mesos.AgentInfo_Capability_TASK_RESOURCE_LIMITS},
+	{Type: mesos.AgentInfo_Capability_AGENT_DRAINING}, {Type: mesos.AgentInfo_Capability_TASK_RESOURCE_LIMITS},
 }
 
 func (f *agentFlags) info(ctx context.Context, self libprocess.UPID) (mesos.AgentInfo, error) {

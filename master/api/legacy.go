@@ -212,6 +212,9 @@ func rolesOf(v *core.View) []*role {
 	for _, w := range v.Weights {
 		get(w.GetRole()).weight = w.Weight
 	}
+	for i := range v.Quotas {
+		get(v.Quotas[i].Role)
+	}
 	var list []*role
 	for _, name := range sortedNames(byName) {
 		if v.SeesRole(name) {
