@@ -5,6 +5,7 @@ import (
 	"reflect"
 
 	"github.com/gogo/protobuf/proto"
+	"github.com/mesos/mesos-go/api/v1/lib/scheduler"
 )
 
 // prefix is the protocol buffer package of all messages here.
@@ -47,6 +48,24 @@ var kinds = index(
 	&AuthenticationCompletedMessage{},
 	&AuthenticationFailedMessage{},
 	&AuthenticationErrorMessage{},
+	&RegisterFrameworkMessage{},
+	&ReregisterFrameworkMessage{},
+	&FrameworkRegisteredMessage{},
+	&FrameworkReregisteredMessage{},
+	&UnregisterFrameworkMessage{},
+	&DeactivateFrameworkMessage{},
+	&ResourceRequestMessage{},
+	&ResourceOffersMessage{},
+	&LaunchTasksMessage{},
+	&RescindResourceOfferMessage{},
+	&ReviveOffersMessage{},
+	&LostSlaveMessage{},
+	&FrameworkErrorMessage{},
+	&RegisterExecutorMessage{},
+	&ExecutorRegisteredMessage{},
+	&ReconnectExecutorMessage{},
+	&ReregisterExecutorMessage{},
+	&ExecutorReregisteredMessage{},
 )
 
 func index(examples ...proto.Message) map[string]reflect.Type {
@@ -68,11 +87,17 @@ type UnknownError struct{ Name string }
 
 func (e *UnknownError) Error() string { return fmt.Sprintf("no message is called %q", e.Name) }
 
+// schedulerCall is how drivers since Mesos 0.23 call the master: the scheduler API's own Call.
+const schedulerCall = "mesos.scheduler.Call"
+
 // Decode reads the message of the given full name from its wire form. It returns
 // an *UnknownError for a name it does not know, and an error that names the
 // message when the body does not parse or lacks a required field.
 func Decode(name string, body []byte) (proto.Message, error) {
 	kind, ok := kinds[name]
+	if name == schedulerCall {
+		kind, ok = reflect.TypeFor[scheduler.Call](), true
+	}
 	if !ok {
 		return nil, &UnknownError{Name: name}
 	}
