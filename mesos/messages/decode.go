@@ -5,7 +5,6 @@ import (
 	"reflect"
 
 	"github.com/gogo/protobuf/proto"
-	"github.com/mesos/mesos-go/api/v1/lib/scheduler"
 )
 
 // prefix is the protocol buffer package of all messages here.
@@ -87,7 +86,7 @@ type UnknownError struct{ Name string }
 
 func (e *UnknownError) Error() string { return fmt.Sprintf("no message is called %q", e.Name) }
 
-// schedulerCall is how drivers since Mesos 0.23 call the master: the scheduler API's own Call.
+// schedulerCall is the name that a DriverCall travels by.
 const schedulerCall = "mesos.scheduler.Call"
 
 // Decode reads the message of the given full name from its wire form. It returns
@@ -96,7 +95,7 @@ const schedulerCall = "mesos.scheduler.Call"
 func Decode(name string, body []byte) (proto.Message, error) {
 	kind, ok := kinds[name]
 	if name == schedulerCall {
-		kind, ok = reflect.TypeFor[scheduler.Call](), true
+		kind, ok = reflect.TypeFor[DriverCall](), true
 	}
 	if !ok {
 		return nil, &UnknownError{Name: name}
