@@ -86,7 +86,7 @@ func (o *owner) deliver(m libprocess.Message) bool {
 	var unknown *messages.UnknownError
 	switch {
 	case errors.As(err, &unknown):
-		o.log.Warn("message of an unsupported kind dropped (v0 schedulers are not supported yet)", "from", m.From.String(), "message", m.Name)
+		o.log.Warn("message of an unknown kind dropped", "from", m.From.String(), "message", m.Name)
 		return true
 	case err != nil:
 		o.log.Warn("message that does not parse dropped", "from", m.From.String(), "message", m.Name, "error", err)
@@ -97,6 +97,9 @@ func (o *owner) deliver(m libprocess.Message) bool {
 	}
 	if wanted, ok := message.(*messages.AuthenticateMessage); ok {
 		o.agents.authenticator.begin(m.From, wanted.PID)
+		return true
+	}
+	if o.driverSaid(m.From, message) {
 		return true
 	}
 	o.post(letter{event: core.AgentMessaged{From: m.From.String(), Message: message}})

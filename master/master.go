@@ -169,6 +169,7 @@ func (p *process) lead(ctx context.Context) error {
 	o.maxWatchers = p.cfg.MaxSubscribers
 	o.agents = newAgents(p.cfg.Security.Transport.Dial, p.self, p.log)
 	o.agents.authenticator = newAuthenticator(p.guarded.Store, p.cfg.Security.AuthenticationTimeout, o.agents, p.self, func(e core.Event) { o.post(letter{event: e}) })
+	o.drivers = newDrivers(o.agents.sender, p.log)
 	o.fail = cancel
 	if leadership != nil {
 		o.valid = leadership.Valid

@@ -39,9 +39,10 @@ type owner struct {
 	mail  chan letter
 	done  chan struct{} // closed when run has returned
 
-	agents *agents
-	writer *writer
-	meters *api.Meters
+	agents  *agents
+	drivers *drivers
+	writer  *writer
+	meters  *api.Meters
 
 	streams  map[core.StreamID]*api.Stream
 	pending  map[core.RequestID]chan core.Reply
@@ -135,10 +136,14 @@ func (o *owner) carryOut(effects []core.Effect) {
 		case core.SendEvent:
 			if s := o.streams[e.Stream]; s != nil {
 				s.Send(e.Event)
+			} else {
+				o.drivers.send(e)
 			}
 		case core.CloseStream:
 			if s := o.streams[e.Stream]; s != nil {
 				s.Finish()
+			} else {
+				o.drivers.close(e.Stream)
 			}
 		case core.Reply:
 			if c := o.pending[e.Request]; c != nil {

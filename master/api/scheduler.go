@@ -34,7 +34,7 @@ func (s *Server) scheduler(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	principal := authn.PrincipalOf(r.Context())
-	if err = validCall(call); err == nil {
+	if err = ValidCall(call); err == nil {
 		err = samePrincipal(call, principal)
 	}
 	if err != nil {
@@ -86,8 +86,8 @@ func samePrincipal(c *scheduler.Call, p security.Principal) error {
 	return fmt.Errorf("Authenticated principal '%s' does not match principal '%s' set in `FrameworkInfo`", p.Name, *named) //nolint:staticcheck // Mesos's text
 }
 
-// validCall checks that a call has what its type needs (reference section 1.2).
-func validCall(c *scheduler.Call) error {
+// ValidCall checks that a call has what its type needs (reference section 1.2).
+func ValidCall(c *scheduler.Call) error {
 	if _, known := scheduler.Call_Type_name[int32(c.Type)]; !known || c.Type == scheduler.Call_UNKNOWN {
 		return fmt.Errorf("Expecting 'type' to be present")
 	}

@@ -189,8 +189,9 @@ func (s *State) launchTask(b *bargain, t *mesos.TaskInfo) error {
 	}
 	s.start(b, t, executorIDOf(t))
 	b.left = s.minus(b.left, needed)
+	pid := f.pid()
 	s.sendAgent(a, &messages.RunTaskMessage{
-		FrameworkID: f.info.ID, Framework: f.info, Task: *t, PID: new(string), LaunchExecutor: &launchExecutor, ResourceVersionUUIDs: a.resourceVersions(),
+		FrameworkID: f.info.ID, Framework: f.info, Task: *t, PID: &pid, LaunchExecutor: &launchExecutor, ResourceVersionUUIDs: a.resourceVersions(),
 	})
 	return nil
 }

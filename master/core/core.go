@@ -152,6 +152,8 @@ func (s *State) Step(now time.Time, e Event) []Effect {
 		s.subscribe(e)
 	case SchedulerCalled:
 		s.call(e)
+	case DriverAborted:
+		s.driverAborted(e)
 	case StreamClosed:
 		s.streamClosed(e)
 	case AgentMessaged:
@@ -251,7 +253,7 @@ func (s *State) send(f *framework, e *scheduler.Event) {
 	}
 	f.counts.event(e.Type)
 	s.touch(f, nil)
-	s.emit(SendEvent{Stream: f.stream, Event: e})
+	s.emit(SendEvent{Stream: f.stream, Event: e, Agents: s.agentsFor(f, e)})
 }
 
 func (s *State) nextToken() uint64 {

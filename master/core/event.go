@@ -29,6 +29,9 @@ type SchedulerSubscribed struct {
 	// Constraints are the call's offer constraints, nil when it has none; they are younger than the vocabulary.
 	Constraints *constraints.OfferConstraints
 	Principal   security.Principal // who authenticated
+	// Driver says that the scheduler speaks the old protocol, and Force that its driver may take the framework over from
+	// another. Stream is the driver's UPID then.
+	Driver, Force bool
 }
 
 // SchedulerCalled says that a structurally valid call other than SUBSCRIBE came
@@ -39,6 +42,12 @@ type SchedulerCalled struct {
 	Call        *scheduler.Call
 	Constraints *constraints.OfferConstraints // of UPDATE_FRAMEWORK
 	Principal   security.Principal            // who authenticated
+}
+
+// DriverAborted says that the driver at Stream wants no more offers for its framework (reference row 5.2).
+type DriverAborted struct {
+	Stream    StreamID
+	Framework string
 }
 
 // StreamClosed says that a scheduler's stream ended, by whichever side, for the
@@ -91,6 +100,7 @@ type Ticked struct{}
 func (SchedulerSubscribed) event() {}
 func (SchedulerCalled) event()     {}
 func (StreamClosed) event()        {}
+func (DriverAborted) event()       {}
 func (AgentMessaged) event()       {}
 func (AgentExited) event()         {}
 func (RegistryWritten) event()     {}
@@ -107,6 +117,8 @@ type Effect interface{ effect() }
 type SendEvent struct {
 	Stream StreamID
 	Event  *scheduler.Event
+	// Agents are the UPIDs of the agents of OFFERS, in their order, or of UPDATE; only for drivers.
+	Agents []string
 }
 
 // CloseStream orders a scheduler's stream to be ended after what was sent before.

@@ -21,6 +21,7 @@ type framework struct {
 	id        string
 	info      mesos.FrameworkInfo
 	stream    StreamID // empty while disconnected
+	driver    bool     // its scheduler speaks the old protocol; stream is its UPID
 	active    bool     // gets offers
 	connected bool
 	recovered bool

@@ -45,6 +45,9 @@ func (s *State) wishesOf(info *mesos.FrameworkInfo, suppressed []string, c *cons
 
 // subscribe answers a SUBSCRIBE call (reference 1.4).
 func (s *State) subscribe(e SchedulerSubscribed) {
+	if e.Driver {
+		e.Principal = s.authenticated[string(e.Stream)]
+	}
 	info := withPrincipal(e.Call.Subscribe.FrameworkInfo, e.Principal)
 	id := info.GetID().GetValue()
 	if id == "" {
@@ -60,13 +63,18 @@ func (s *State) subscribe(e SchedulerSubscribed) {
 		s.note("subscription refused", "framework_id", id, "name", info.Name, "error", err.Error())
 		return
 	}
+	if s.answeredDriver(e, id, f) {
+		return
+	}
 	if f == nil {
-		s.subscribeNew(e.Stream, info, w)
+		s.subscribeNew(e, info, w)
 		return
 	}
 	s.replaceInfo(f, info)
 	s.rescindForeign(f)
-	if f.stream != "" {
+	if f.stream == e.Stream { // a driver that asks again: it still thinks that it holds its offers
+		s.rescindOffers(f)
+	} else if f.stream != "" {
 		s.send(f, errorEvent("Framework failed over"))
 		s.emit(CloseStream{Stream: f.stream})
 	}
@@ -75,13 +83,13 @@ func (s *State) subscribe(e SchedulerSubscribed) {
 		f.registered = s.now
 	}
 	f.reregistered = s.now
-	s.connect(f, e.Stream, w)
+	s.connect(f, e, w)
 	s.broadcastFramework(f)
 }
 
 // subscribeNew lets a framework in that this master does not have: a new one, or one
 // of a master before whose id it brings (reference rows SUB-01, 0.3).
-func (s *State) subscribeNew(stream StreamID, info *mesos.FrameworkInfo, w wishes) {
+func (s *State) subscribeNew(e SchedulerSubscribed, info *mesos.FrameworkInfo, w wishes) {
 	id := info.GetID().GetValue()
 	returned := id != ""
 	if !returned {
@@ -91,7 +99,7 @@ func (s *State) subscribeNew(stream StreamID, info *mesos.FrameworkInfo, w wishe
 	f := s.newFramework(id, info)
 	f.constraints = w.constraints
 	if !returned {
-		s.connect(f, stream, w)
+		s.connect(f, e, w)
 		s.announceFramework(f)
 		return
 	}
@@ -99,7 +107,7 @@ func (s *State) subscribeNew(stream StreamID, info *mesos.FrameworkInfo, w wishe
 	f.recovered = true
 	s.announceFramework(f)
 	f.reregistered = s.now
-	s.connect(f, stream, w)
+	s.connect(f, e, w)
 	s.broadcastFramework(f)
 }
 
@@ -119,6 +127,9 @@ func (s *State) admissible(e SchedulerSubscribed, info *mesos.FrameworkInfo, f *
 	if err := s.mayRegister(info); err != nil {
 		return w, err
 	}
+	if err := s.mayDrive(e, info); err != nil {
+		return w, err
+	}
 	if f != nil && !samePrincipal(&f.info, info) {
 		return w, errPrincipal
 	}
@@ -134,25 +145,32 @@ func samePrincipal(x, y *mesos.FrameworkInfo) bool {
 }
 
 // connect makes a stream the framework's.
-func (s *State) connect(f *framework, stream StreamID, w wishes) {
+func (s *State) connect(f *framework, e SchedulerSubscribed, w wishes) {
 	delete(s.streams, f.stream)
-	f.stream = stream
-	s.streams[stream] = f
+	f.stream, f.driver = e.Stream, e.Driver
+	s.streams[e.Stream] = f
 	f.active, f.connected, f.recovered = true, true, false
 	f.disconnected = time.Time{}
 	f.incarnation++
+	f.counts.call(scheduler.Call_SUBSCRIBE)
+	s.welcome(f)
+	if !f.driver {
+		s.heartbeat(e.Stream)
+	}
+	s.enlist(f, w)
+	s.record(f)
+	s.note("framework subscribed", "framework_id", f.id, "name", f.info.Name)
+}
+
+// welcome tells a scheduler that it is subscribed.
+func (s *State) welcome(f *framework) {
 	interval := HeartbeatInterval.Seconds()
 	info := s.cfg.Master
-	f.counts.call(scheduler.Call_SUBSCRIBE)
 	s.send(f, &scheduler.Event{Type: scheduler.Event_SUBSCRIBED, Subscribed: &scheduler.Event_Subscribed{
 		FrameworkID:              &mesos.FrameworkID{Value: f.id},
 		HeartbeatIntervalSeconds: &interval,
 		MasterInfo:               &info,
 	}})
-	s.heartbeat(stream)
-	s.enlist(f, w)
-	s.record(f)
-	s.note("framework subscribed", "framework_id", f.id, "name", f.info.Name)
 }
 
 // enlist tells the ledger about a connected framework and has it offered what is free.
@@ -200,7 +218,7 @@ func (s *State) broadcastFramework(f *framework) {
 }
 
 func (s *State) updateFrameworkMessage(f *framework) *messages.UpdateFrameworkMessage {
-	info, pid := f.info, ""
+	info, pid := f.info, f.pid()
 	return &messages.UpdateFrameworkMessage{FrameworkID: *f.info.ID, PID: &pid, FrameworkInfo: &info}
 }
 
