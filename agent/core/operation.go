@@ -187,9 +187,8 @@ func (s *State) reconcileOperations(m *messages.ReconcileOperationsMessage) {
 
 // answerFramework tells a framework what became of an operation, as far as it is known here.
 func (s *State) answerFramework(framework *mesos.FrameworkID, asked messages.ReconcileOperationsMessage_Operation) {
-	text := "Reconciliation: Operation is unknown"
 	reply := &messages.UpdateOperationStatusMessage{FrameworkID: framework, AgentID: s.info.ID, Status: mesos.OperationStatus{
-		OperationID: asked.OperationID, State: mesos.OPERATION_UNKNOWN, Message: &text, AgentID: s.info.ID, ResourceProviderID: asked.ResourceProviderID,
+		OperationID: asked.OperationID, State: mesos.OPERATION_UNKNOWN, AgentID: s.info.ID, ResourceProviderID: asked.ResourceProviderID,
 	}}
 	for _, o := range s.operationsInOrder() {
 		if o.info.GetFrameworkID().GetValue() == framework.Value && o.info.Info.ID.GetValue() == asked.OperationID.GetValue() {

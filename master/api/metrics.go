@@ -101,7 +101,7 @@ func (s *Server) metrics(v *core.View) map[string]float64 {
 	agentMetrics(m, v)
 	taskMetrics(m, v)
 	messageMetrics(m, &v.Counters)
-	operationMetrics(m)
+	operationMetrics(m, &v.Counters)
 	if s.facts.PerFrameworkMetrics {
 		for _, f := range v.Frameworks {
 			frameworkMetrics(m, f)
@@ -232,21 +232,26 @@ func messageMetrics(m map[string]float64, c *core.Counters) {
 		"status_update_acknowledgements":           {c.ValidAcks, c.InvalidAcks},
 		"framework_to_executor_messages":           {c.ValidFrameworkMessages, c.InvalidFrameworkMessages},
 		"executor_to_framework_messages":           {c.ValidExecutorMessages, c.InvalidExecutorMessages},
-		"operation_status_updates":                 {},
-		"operation_status_update_acknowledgements": {},
+		"operation_status_updates":                 {c.ValidOperationUpdates, c.InvalidOperationUpdates},
+		"operation_status_update_acknowledgements": {c.ValidOperationAcks, c.InvalidOperationAcks},
 	} {
 		m["master/valid_"+name], m["master/invalid_"+name] = float64(counts[0]), float64(counts[1])
 	}
 }
 
-// operationMetrics are all 0: this master does no operations on resources yet, it
-// drops them. Exporters fail when the keys are missing (reference section 2.6).
-func operationMetrics(m map[string]float64) {
+// operationMetrics count offer operations by type and state.
+func operationMetrics(m map[string]float64, c *core.Counters) {
 	states := []string{"dropped", "error", "failed", "finished", "gone_by_operator", "pending", "recovering", "total", "unreachable"}
 	for _, state := range states {
 		m["master/operations/"+state] = 0
 		for _, kind := range []string{"create", "create_disk", "destroy", "destroy_disk", "grow_volume", "reserve", "shrink_volume", "unreserve"} {
 			m["master/operations/"+kind+"/"+state] = 0
+		}
+	}
+	for kind, n := range c.Operations {
+		of, state := strings.ToLower(kind.Type.String())+"/", strings.ToLower(strings.TrimPrefix(kind.State.String(), "OPERATION_"))
+		for _, name := range []string{state, of + state, "total", of + "total"} {
+			m["master/operations/"+name] += float64(n)
 		}
 	}
 	m["allocator/event_queue_dispatches"], m["allocator/mesos/event_queue_dispatches"] = 0, 0 // the allocator has no queue of its own

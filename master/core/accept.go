@@ -18,6 +18,7 @@ type bargain struct {
 	role      string
 	offered   offers.Resources
 	left      offers.Resources
+	shared    offers.Resources // shared volumes, which every task may use
 	resized   offers.Resources // made by GROW_VOLUME and SHRINK_VOLUME: not to be used any more
 	launched  bool
 }
@@ -36,7 +37,7 @@ func (s *State) accept(f *framework, c *scheduler.Call_Accept) {
 		b.offered = b.offered.Plus(o.resources)
 		f.counts.OffersAccepted++
 	}
-	b.left = b.offered
+	b.left, b.shared = b.offered, b.offered.Shared()
 	for _, op := range s.admitOperations(b, c.Operations) {
 		switch op.Type {
 		case mesos.Offer_Operation_LAUNCH:
@@ -181,14 +182,14 @@ func (s *State) launchTask(b *bargain, t *mesos.TaskInfo) error {
 			needed = needed.Plus(s.allocated(f, t.Executor.Resources))
 		}
 	}
-	if !b.left.Contains(needed) {
-		return fmt.Errorf("Total resources %s required by task and its executor is more than available %s", needed, b.left) //nolint:staticcheck // Mesos's text
+	if available := b.left.Exclusive().Plus(b.shared); !available.Contains(needed) {
+		return fmt.Errorf("Total resources %s required by task and its executor is more than available %s", needed, available) //nolint:staticcheck // Mesos's text
 	}
 	if t.Executor != nil && launchExecutor {
 		s.use(a, f, s.enterExecutor(a, f, *t.Executor).resources)
 	}
 	s.start(b, t, executorIDOf(t))
-	b.left = s.minus(b.left, needed)
+	s.consume(b, needed)
 	pid := f.pid()
 	s.sendAgent(a, &messages.RunTaskMessage{
 		FrameworkID: f.info.ID, Framework: f.info, Task: *t, PID: &pid, LaunchExecutor: &launchExecutor, ResourceVersionUUIDs: a.resourceVersions(),

@@ -5,6 +5,7 @@ import (
 
 	"github.com/mesos/mesos-go/api/v1/lib"
 
+	"github.com/tombolo-project/tombolo/offers"
 	"github.com/tombolo-project/tombolo/offers/operations"
 )
 
@@ -91,11 +92,23 @@ func (s *State) operate(b *bargain, op *mesos.Offer_Operation) {
 	} else {
 		b.left = after
 	}
+	if op.Type == mesos.Offer_Operation_CREATE || op.Type == mesos.Offer_Operation_DESTROY {
+		b.shared = b.left.Shared()
+	}
 	s.apply(a, f, op)
 }
 
 func resizes(op *mesos.Offer_Operation) bool {
 	return op.Type == mesos.Offer_Operation_GROW_VOLUME || op.Type == mesos.Offer_Operation_SHRINK_VOLUME
+}
+
+// consume takes what a task needs from what is left. Of a shared volume that is in use already, one more copy is charged
+// (reference row RUN-08).
+func (s *State) consume(b *bargain, needed offers.Resources) {
+	if more := needed.Shared().Without(b.left.Shared()); !more.IsZero() {
+		s.book(b.framework, b.agent, more)
+	}
+	b.left = b.left.Without(needed)
 }
 
 // settle gives back what an ACCEPT left over: what its operations made at once, the rest as refused (reference row ACC-05).
