@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"sort"
+	"time"
 
 	"github.com/mesos/mesos-go/api/v1/lib"
 	"github.com/mesos/mesos-go/api/v1/lib/scheduler"
@@ -184,7 +185,7 @@ func (s *State) setOperationStatus(o *operation, status mesos.OperationStatus) {
 // passOnOperation tells the framework of a status if it asked to be told, else acknowledges it in its place.
 func (s *State) passOnOperation(o *operation, status *mesos.OperationStatus) {
 	latest := o.info.Statuses[len(o.info.Statuses)-1]
-	if o.id() != "" && o.framework != "" && !s.removed[o.framework] {
+	if o.id() != "" && o.framework != "" && !s.removed[o.framework] && !s.orphaned(o) {
 		s.forwardOperation(s.frameworks[o.framework], status)
 		if operations.Terminal(latest.State) && latest.UUID == nil {
 			s.removeOperation(o) // it is not said again, so nobody will acknowledge it
@@ -197,6 +198,22 @@ func (s *State) passOnOperation(o *operation, status *mesos.OperationStatus) {
 	if operations.Terminal(latest.State) {
 		s.removeOperation(o)
 	}
+}
+
+// orphanPatience is how long after its agent came back an operation waits for a framework that this master does not know
+// (reference 5.4): after a failover agents and frameworks come back in any order.
+const orphanPatience = 10 * time.Minute
+
+// orphaned says whether the framework of an operation will hardly come any more.
+func (s *State) orphaned(o *operation) bool {
+	if s.frameworks[o.framework] != nil {
+		return false
+	}
+	since := o.agent.registered
+	if o.agent.reregistered.After(since) {
+		since = o.agent.reregistered
+	}
+	return s.now.Sub(since) >= orphanPatience
 }
 
 func (s *State) forwardOperation(f *framework, status *mesos.OperationStatus) {
