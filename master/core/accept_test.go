@@ -256,7 +256,7 @@ func TestTG03_GroupsAreAllOrNothing(t *testing.T) {
 	f := w.subscribe(named("f"))
 	group := func(o mesos.Offer, cpus ...string) mesos.Offer_Operation {
 		op := mesos.Offer_Operation{Type: mesos.Offer_Operation_LAUNCH_GROUP, LaunchGroup: &mesos.Offer_Operation_LaunchGroup{
-			Executor: mesos.ExecutorInfo{Type: mesos.ExecutorInfo_DEFAULT, ExecutorID: mesos.ExecutorID{Value: "e"}, Resources: resources("cpus:0.1;mem:32;disk:32")},
+			Executor: mesos.ExecutorInfo{Type: mesos.ExecutorInfo_DEFAULT, ExecutorID: mesos.ExecutorID{Value: "e"}, FrameworkID: &mesos.FrameworkID{Value: f.id}, Resources: resources("cpus:0.1;mem:32;disk:32")},
 		}}
 		for i, c := range cpus {
 			op.LaunchGroup.TaskGroup.Tasks = append(op.LaunchGroup.TaskGroup.Tasks, command(string(rune('a'+i)), o, c))

@@ -154,7 +154,7 @@ func TestLOSS_MissedPings(t *testing.T) {
 	}
 }
 
-func allocatedTo(role, list string) []mesos.Resource { return inRole(resources(list), role) }
+func allocatedTo(role, list string) []mesos.Resource { return normal(resources(list), role) }
 
 func TestLOSS_LinkBreaks(t *testing.T) {
 	// Without checkpoint the tasks are lost at once, with it they wait.

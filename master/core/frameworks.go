@@ -71,6 +71,16 @@ func (f *framework) hasRole(role string) bool {
 	return false
 }
 
+// unreachableTask finds a task among those lost with their agents, nil if it is not there.
+func (f *framework) unreachableTask(id string) *mesos.Task {
+	for _, t := range f.unreachable.all() {
+		if t.TaskID.Value == id {
+			return t
+		}
+	}
+	return nil
+}
+
 func (s *State) newFramework(id string, info *mesos.FrameworkInfo) *framework {
 	f := &framework{
 		id:          id,

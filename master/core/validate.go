@@ -1,13 +1,13 @@
 package core
 
 import (
+	"bytes"
 	"fmt"
-	"math"
 	"strings"
 
 	"github.com/mesos/mesos-go/api/v1/lib"
 
-	"github.com/tombolo-project/tombolo/offers"
+	"github.com/tombolo-project/tombolo/offers/operations"
 )
 
 // This file is the checks of tasks (reference 1.7). Their texts are Mesos's own,
@@ -17,16 +17,16 @@ import (
 // resource fails the whole operation (reference row TV-06).
 func wellFormed(tasks []mesos.TaskInfo, executor *mesos.ExecutorInfo) error {
 	if executor != nil {
-		if err := wellFormedList(executor.Resources); err != nil {
+		if err := operations.Validate(executor.Resources); err != nil {
 			return err
 		}
 	}
 	for i := range tasks {
-		if err := wellFormedList(tasks[i].Resources); err != nil {
+		if err := operations.Validate(tasks[i].Resources); err != nil {
 			return err
 		}
 		if x := tasks[i].Executor; x != nil {
-			if err := wellFormedList(x.Resources); err != nil {
+			if err := operations.Validate(x.Resources); err != nil {
 				return err
 			}
 		}
@@ -34,35 +34,38 @@ func wellFormed(tasks []mesos.TaskInfo, executor *mesos.ExecutorInfo) error {
 	return nil
 }
 
-func wellFormedList(list []mesos.Resource) error {
-	if _, err := offers.Parse(list); err != nil {
+// validTask checks a task of LAUNCH, whose resources are allocated to the offers' role,
+// against what is left of the offers. The order of the checks is Mesos's.
+func (s *State) validTask(b *bargain, t *mesos.TaskInfo) error {
+	if err := s.validCommonTask(b, t); err != nil {
 		return err
 	}
-	for i := range list {
-		ranges := list[i].GetRanges().GetRange()
-		for j := range ranges {
-			for k := range j {
-				if ranges[j].Begin <= ranges[k].End && ranges[k].Begin <= ranges[j].End {
-					return fmt.Errorf("Resource '%s' is invalid: Invalid ranges resource: overlapping ranges", list[i].Name)
-				}
-			}
-		}
-	}
-	return nil
-}
-
-// validTask checks a task of LAUNCH against its offers.
-func (s *State) validTask(b *bargain, t *mesos.TaskInfo) error {
 	if (t.Executor == nil) == (t.Command == nil) {
 		return fmt.Errorf("Task should have at least one (but not both) of CommandInfo or ExecutorInfo present")
 	}
-	if sharesCgroups(t.Container) != nil && !*sharesCgroups(t.Container) {
+	needed := s.allocated(b.framework, t.Resources)
+	if x := t.Executor; x != nil {
+		if err := s.validExecutor(b, x); err != nil {
+			return err
+		}
+		own := s.allocated(b.framework, x.Resources)
+		if overlap(needed, own) {
+			return fmt.Errorf("There are overlapping resources in the task resources %s and executor resources %s", needed, own)
+		}
+		if err := validTogether("Task and its executor", t.Resources, x.Resources); err != nil {
+			return err
+		}
+		if b.agent.executors[b.framework.id][x.ExecutorID.Value] == nil {
+			needed = needed.Plus(own)
+		}
+	}
+	if available := b.available(); !available.Contains(needed) {
+		return fmt.Errorf("Total resources %s required by task and its executor is more than available %s", needed, available)
+	}
+	if share := sharesCgroups(t.Container); share != nil && !*share {
 		return fmt.Errorf("Only tasks in a task group may have 'share_cgroups' set to 'false'")
 	}
-	if err := validLimits(b.agent, t); err != nil {
-		return err
-	}
-	return s.validCommonTask(b, t)
+	return nil
 }
 
 // validCommonTask checks what holds for tasks in and outside of groups.
@@ -74,10 +77,8 @@ func (s *State) validCommonTask(b *bargain, t *mesos.TaskInfo) error {
 	if b.framework.tasks[id] != nil {
 		return fmt.Errorf("Task has duplicate ID: %s", id)
 	}
-	for _, u := range b.framework.unreachable.all() {
-		if u.TaskID.Value == id {
-			return fmt.Errorf("Task reuses the ID of an unreachable task: %s", id)
-		}
+	if b.framework.unreachableTask(id) != nil {
+		return fmt.Errorf("Task reuses the ID of an unreachable task: %s", id)
 	}
 	if t.AgentID.Value != b.agent.id {
 		return fmt.Errorf("Task uses invalid agent %s while agent %s is expected", t.AgentID.Value, b.agent.id)
@@ -86,7 +87,7 @@ func (s *State) validCommonTask(b *bargain, t *mesos.TaskInfo) error {
 		return fmt.Errorf("Task's 'kill_policy.grace_period' must be non-negative")
 	}
 	if t.GetMaxCompletionTime().GetNanoseconds() < 0 {
-		return fmt.Errorf("Task's 'max_completion_time' must be non-negative")
+		return fmt.Errorf("Task's `max_completion_time` must be non-negative")
 	}
 	if err := validCheck(t.Check); err != nil {
 		return fmt.Errorf("Task uses invalid check: %w", err)
@@ -94,7 +95,10 @@ func (s *State) validCommonTask(b *bargain, t *mesos.TaskInfo) error {
 	if err := validHealthCheck(t.HealthCheck); err != nil {
 		return fmt.Errorf("Task uses invalid health check: %w", err)
 	}
-	if err := validUse(t.Resources); err != nil {
+	if len(t.Resources) == 0 {
+		return fmt.Errorf("Task uses no resources")
+	}
+	if err := validUse("Task", "task", t.Resources); err != nil {
 		return err
 	}
 	if err := validCommand(t.Command); err != nil {
@@ -103,36 +107,7 @@ func (s *State) validCommonTask(b *bargain, t *mesos.TaskInfo) error {
 	if err := validContainer(t.Container); err != nil {
 		return fmt.Errorf("Task's `ContainerInfo` is invalid: %w", err)
 	}
-	return nil
-}
-
-// validUse checks resources that a task wants to use (reference row TV-06).
-func validUse(list []mesos.Resource) error {
-	if len(list) == 0 {
-		return fmt.Errorf("Task uses no resources")
-	}
-	plain, revocable, roles := map[string]bool{}, map[string]bool{}, map[string]bool{}
-	for i := range list {
-		r := &list[i]
-		if v := r.GetScalar().GetValue(); r.Name == "gpus" && v != math.Trunc(v) {
-			return fmt.Errorf("Task uses invalid resources: Invalid 'gpus' resource: The 'gpus' resource must be an unsigned integer")
-		}
-		if r.Revocable != nil {
-			revocable[r.Name] = true
-		} else {
-			plain[r.Name] = true
-		}
-		roles[r.GetAllocationInfo().GetRole()] = true
-	}
-	for name := range revocable {
-		if plain[name] {
-			return fmt.Errorf("Task mixes revocable and non-revocable resources: Cannot use both revocable and non-revocable '%s' at the same time", name)
-		}
-	}
-	if len(roles) > 1 {
-		return fmt.Errorf("Task's resources are allocated to several roles")
-	}
-	return nil
+	return validLimits(b.agent, t)
 }
 
 // validLimits checks a task's limits (reference row TV-09).
@@ -141,22 +116,23 @@ func validLimits(a *agent, t *mesos.TaskInfo) error {
 		return nil
 	}
 	if !a.can(mesos.AgentInfo_Capability_TASK_RESOURCE_LIMITS) {
-		return fmt.Errorf("Agent %s is not capable of task resource limits", a.id)
+		return fmt.Errorf("Agent is not capable of handling task resource limits")
 	}
 	for name := range t.Limits {
 		if name != "cpus" && name != "mem" {
 			return fmt.Errorf("Only cpus and mem may be included in a task's resource limits")
 		}
 	}
-	asked, err := offers.Parse(t.Resources)
-	if err != nil {
-		return err
-	}
-	if l, ok := t.Limits["cpus"]; ok && !(l.Value >= asked.Scalar("cpus").Float()) {
-		return fmt.Errorf("The cpu limit must be greater than or equal to the cpu request")
-	}
-	if l, ok := t.Limits["mem"]; ok && !(l.Value >= asked.Scalar("mem").Float()) {
-		return fmt.Errorf("The memory limit must be greater than or equal to the memory request")
+	asked := parsed(t.Resources...)
+	for _, k := range []struct{ name, short, long string }{{"cpus", "cpu", "CPU"}, {"mem", "memory", "memory"}} {
+		limit, ok := t.Limits[k.name]
+		switch {
+		case !ok:
+		case asked.Named(k.name).IsZero():
+			return fmt.Errorf("When a %s limit is specified, a %s request must also be specified", k.long, k.long)
+		case !(limit.Value >= asked.Scalar(k.name).Float()):
+			return fmt.Errorf("The %s limit must be greater than or equal to the %s request", k.short, k.short)
+		}
 	}
 	return nil
 }
@@ -193,6 +169,9 @@ func validSecretVariable(v *mesos.Environment_Variable) error {
 	if err := validSecret(v.Secret); err != nil {
 		return fmt.Errorf("Environment variable '%s' specifies an invalid secret: %w", v.Name, err)
 	}
+	if bytes.IndexByte(v.Secret.GetValue().GetData(), 0) >= 0 {
+		return fmt.Errorf("Environment variable '%s' specifies a secret containing null bytes, which is not allowed in the environment", v.Name)
+	}
 	return nil
 }
 
@@ -201,13 +180,11 @@ func validSecret(x *mesos.Secret) error {
 	case x.Type == mesos.Secret_REFERENCE && x.Reference == nil:
 		return fmt.Errorf("Secret of type REFERENCE must have the 'reference' field set")
 	case x.Type == mesos.Secret_REFERENCE && x.Value != nil:
-		return fmt.Errorf("Secret of type REFERENCE must not have the 'value' field set")
+		return fmt.Errorf("Secret '%s' of type REFERENCE must not have the 'value' field set", x.Reference.Name)
 	case x.Type == mesos.Secret_VALUE && x.Value == nil:
 		return fmt.Errorf("Secret of type VALUE must have the 'value' field set")
 	case x.Type == mesos.Secret_VALUE && x.Reference != nil:
 		return fmt.Errorf("Secret of type VALUE must not have the 'reference' field set")
-	case x.Type == mesos.Secret_UNKNOWN:
-		return fmt.Errorf("Secret of type UNKNOWN is not allowed")
 	}
 	return nil
 }
@@ -244,7 +221,7 @@ func validVolume(v *mesos.Volume) error {
 		}
 	}
 	if sources != 1 {
-		return fmt.Errorf("Only one of 'host_path', 'image' or 'source' should be set")
+		return fmt.Errorf("Only one of them should be set: 'host_path', 'image' and 'source'")
 	}
 	if v.Source == nil {
 		return nil

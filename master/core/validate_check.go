@@ -12,16 +12,7 @@ func validHealthCheck(h *mesos.HealthCheck) error {
 	if h == nil {
 		return nil
 	}
-	kind := h.Type
-	if kind == mesos.HealthCheck_UNKNOWN { // unset, as old schedulers leave it
-		switch {
-		case h.Command != nil:
-			kind = mesos.HealthCheck_COMMAND
-		case h.HTTP != nil:
-			kind = mesos.HealthCheck_HTTP
-		}
-	}
-	if err := validHealthCheckKind(h, kind); err != nil {
+	if err := validHealthCheckType(h); err != nil {
 		return err
 	}
 	return nonNegative(
@@ -30,13 +21,14 @@ func validHealthCheck(h *mesos.HealthCheck) error {
 	)
 }
 
-func validHealthCheckKind(h *mesos.HealthCheck, kind mesos.HealthCheck_Type) error {
-	switch kind {
+// validHealthCheckType checks what a health check of its type has to have.
+func validHealthCheckType(h *mesos.HealthCheck) error {
+	switch h.Type {
 	case mesos.HealthCheck_COMMAND:
 		if h.Command == nil {
 			return fmt.Errorf("Expecting 'command' to be set for COMMAND health check")
 		}
-		return validCheckCommand(h.Command, "health check")
+		return validCheckCommand(h.Command, "Health check", "Command health check")
 	case mesos.HealthCheck_HTTP:
 		switch {
 		case h.HTTP == nil:
@@ -51,7 +43,7 @@ func validHealthCheckKind(h *mesos.HealthCheck, kind mesos.HealthCheck_Type) err
 			return fmt.Errorf("Expecting 'tcp' to be set for TCP health check")
 		}
 	default:
-		return fmt.Errorf("'UNKNOWN' is not a valid health check type")
+		return fmt.Errorf("HealthCheck must specify 'type'")
 	}
 	return nil
 }
@@ -66,7 +58,7 @@ func validCheck(c *mesos.CheckInfo) error {
 		if c.Command == nil {
 			return fmt.Errorf("Expecting 'command' to be set for COMMAND check")
 		}
-		if err := validCheckCommand(&c.Command.Command, "check"); err != nil {
+		if err := validCheckCommand(&c.Command.Command, "Check", "Command check"); err != nil {
 			return err
 		}
 	case mesos.CheckInfo_HTTP:
@@ -81,22 +73,25 @@ func validCheck(c *mesos.CheckInfo) error {
 			return fmt.Errorf("Expecting 'tcp' to be set for TCP check")
 		}
 	default:
-		return fmt.Errorf("'UNKNOWN' is not a valid check type")
+		return fmt.Errorf("CheckInfo must specify 'type'")
 	}
 	return nonNegative(
 		field{"delay_seconds", c.GetDelaySeconds()}, field{"interval_seconds", c.GetIntervalSeconds()}, field{"timeout_seconds", c.GetTimeoutSeconds()},
 	)
 }
 
-func validCheckCommand(c *mesos.CommandInfo, what string) error {
+func validCheckCommand(c *mesos.CommandInfo, what, long string) error {
 	if c.Value == nil {
-		kind := "executable path"
+		kind := "'executable path'"
 		if c.GetShell() {
-			kind = "shell command"
+			kind = "'shell command'"
 		}
-		return fmt.Errorf("Command %s must contain '%s'", what, kind)
+		return fmt.Errorf("%s must contain %s", long, kind)
 	}
-	return validCommand(c)
+	if err := validCommand(c); err != nil {
+		return fmt.Errorf("%s's `CommandInfo` is invalid: %w", what, err)
+	}
+	return nil
 }
 
 // field is a named number of the wire.
