@@ -3,6 +3,7 @@ package core
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/mesos/mesos-go/api/v1/lib"
 	"github.com/mesos/mesos-go/api/v1/lib/scheduler"
@@ -31,6 +32,59 @@ func (w *world) constrained(info mesos.FrameworkInfo, c *constraints.OfferConstr
 		f.id = first.Subscribed.FrameworkID.Value
 	}
 	return f
+}
+
+func TestSUB06_OfferConstraintsDecideWhichAgentsAreOffered(t *testing.T) {
+	w := newWorld(t)
+	w.agent("cpus:1;mem:1024")
+	second := w.agent("cpus:2;mem:1024")
+	f := w.constrained(named("f"), wanted("*", "host2|host3"))
+	w.pass(3 * time.Second)
+	if list := f.offers(); len(list) != 1 || list[0].AgentID.Value != second.id {
+		t.Fatalf("offers: %v", list)
+	}
+	third := w.agent("cpus:3;mem:1024")
+	if o := f.offer(); o.AgentID.Value != third.id {
+		t.Errorf("the agent that came later is not offered: %v", o)
+	}
+	if got := w.s.View().Frameworks[0].Constraints; got == nil {
+		t.Error("the constraints are not shown")
+	}
+}
+
+func TestSUB14_ConstraintsAndSuppressedRolesAreReplacedAsAWhole(t *testing.T) {
+	w := newWorld(t)
+	a := w.agent("cpus:1;mem:1024")
+	f := w.constrained(named("f"), wanted("*", "nowhere"))
+	info := named("f")
+	info.ID = &mesos.FrameworkID{Value: f.id}
+	update := func(c *constraints.OfferConstraints, suppressed ...string) Reply {
+		w.request++
+		w.step(SchedulerCalled{Request: w.request, Stream: f.stream, Constraints: c, Call: &scheduler.Call{
+			Type: scheduler.Call_UPDATE_FRAMEWORK, FrameworkID: info.ID, UpdateFramework: &scheduler.Call_UpdateFramework{FrameworkInfo: info, SuppressedRoles: suppressed},
+		}})
+		w.pass(2 * time.Second)
+		return w.replies[w.request]
+	}
+	before := len(w.operator)
+	if r := update(wanted("*", "("), "*"); r.Status != 400 || !strings.Contains(r.Text, "'UpdateFramework' call is not valid") {
+		t.Errorf("a bad pattern: %v", r)
+	}
+	if len(w.s.frameworks[f.id].suppressed) != 0 {
+		t.Error("half of a refused update was done")
+	}
+	if r := update(nil, "*"); r.Status != 200 || len(f.offers()) != 0 {
+		t.Errorf("suppressed: %v, %d offers", r, len(f.offers()))
+	}
+	if r := update(nil); r.Status != 200 {
+		t.Error(r)
+	}
+	if o := f.offer(); o.AgentID.Value != a.id {
+		t.Errorf("without constraints and suppressed roles: %v", o)
+	}
+	if len(w.operator) != before {
+		t.Errorf("operators hear of a framework whose info is the same: %v", w.operator[before:])
+	}
 }
 
 func TestSUB06_WhatIsRefused(t *testing.T) {
