@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/gogo/protobuf/proto"
 	"github.com/mesos/mesos-go/api/v1/lib"
 
 	"github.com/tombolo-project/tombolo/agent/checkpoint"
@@ -20,6 +21,7 @@ import (
 	"github.com/tombolo-project/tombolo/mesos/libprocess"
 	"github.com/tombolo-project/tombolo/mesos/messages"
 	"github.com/tombolo-project/tombolo/offers"
+	"github.com/tombolo-project/tombolo/security/credentials"
 )
 
 // Config is fixed for the life of an Agent.
@@ -32,6 +34,8 @@ type Config struct {
 	Cleanup    bool // --recover=cleanup: end the executors of the last run and exit
 	GC         GC
 	Log        *slog.Logger
+	Dial       libprocess.Dial        // nil: plain connections
+	Credential credentials.Credential // that the agent proves itself by; without secret it does not
 }
 
 // GC says when sandboxes of ended runs are removed; a zero Interval is never.
@@ -54,6 +58,7 @@ type Agent struct {
 	executors  *executors
 	launches   launches
 	unlink     func()
+	identity   *authenticatee
 	limits     map[string]core.Limits   // last applied, by container
 	mounted    map[string][]core.Volume // by container
 }
@@ -78,6 +83,10 @@ func New(cfg Config) (*Agent, error) {
 		mailbox: make(chan core.Event, mailboxSize), done: make(chan struct{}), limits: map[string]core.Limits{}, mounted: map[string][]core.Volume{},
 	}
 	a.executors = newExecutors(a.post)
+	a.identity = &authenticatee{
+		credential: cfg.Credential, self: cfg.Self, post: a.post, log: cfg.Log,
+		send: func(from, to libprocess.UPID, m proto.Message) error { return a.sender.SendFrom(from, to, m) },
+	}
 	a.launches.cancel = map[string]context.CancelFunc{}
 	a.view.Store(&core.View{Info: cfg.Core.Info, Recovering: true})
 	return a, nil
@@ -96,13 +105,17 @@ func (a *Agent) Handler(next http.Handler) http.Handler {
 
 // deliver takes a message for our actor in.
 func (a *Agent) deliver(m libprocess.Message) bool {
-	if m.To != a.cfg.Self.ID {
+	handshake := a.identity.serves(m.To)
+	if m.To != a.cfg.Self.ID && !handshake {
 		return false
 	}
 	decoded, err := messages.Decode(m.Name, m.Body)
 	if err != nil {
 		a.log.Warn("message can't be read, ignored", "message", m.Name, "from", m.From.String(), "error", err)
 		return true
+	}
+	if handshake {
+		return a.identity.deliver(m.From, m.To, decoded)
 	}
 	a.post(core.Received{From: m.From.String(), Message: decoded})
 	return true
@@ -131,6 +144,9 @@ func (a *Agent) Run(ctx context.Context) error {
 		return a.cleanup(waiting)
 	}
 	a.sender = libprocess.NewSender(a.cfg.Self, a.log)
+	if a.cfg.Dial != nil {
+		a.sender = libprocess.NewSenderOver(a.cfg.Dial, a.cfg.Self, a.log)
+	}
 	defer a.sender.Close()
 	state := core.New(a.cfg.Core, recovered)
 	for id, c := range waiting {
@@ -233,6 +249,8 @@ func (a *Agent) perform(effect core.Effect) error {
 		a.send(e)
 	case core.Link:
 		a.link(e.To)
+	case core.Authenticate:
+		a.identity.begin(e.With)
 	case core.StartContainer:
 		a.start(e)
 	case core.UpdateContainer:

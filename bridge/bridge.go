@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/http"
 	"runtime"
 	"sync"
 	"time"
@@ -34,6 +35,9 @@ type Config struct {
 	Client kubernetes.Interface
 	// Name, User, Role and Principal are the framework's in Mesos.
 	Name, User, Role, Principal string
+	// HTTP shows the masters what proves the principal; nil: nothing is shown. TLS says that they speak TLS.
+	HTTP *http.Client
+	TLS  bool
 	// Namespace keeps the bridge's own objects.
 	Namespace string
 	// Address is at which the API server reaches the bridge; not a loopback address, which API servers refuse.
@@ -166,6 +170,7 @@ func (b *Bridge) prepare(ctx context.Context) error {
 	b.config.Executor.Data = podapi.Encode(podapi.ExecutorData{BridgeCA: string(ca)})
 	if b.session, err = session.New(session.Config{
 		Master: b.config.Master, Framework: frameworkInfo(b.config, id), Handler: &handler{bridge: b, log: b.log}, Log: b.log,
+		HTTP: b.config.HTTP, TLS: b.config.TLS,
 	}); err != nil {
 		return err
 	}

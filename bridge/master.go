@@ -147,7 +147,11 @@ func removed(err error) bool {
 
 // watchAgents reads the master's list of agents now and then until ctx ends.
 func (b *Bridge) watchAgents(ctx context.Context) {
-	hc := &http.Client{Timeout: agentsLimit}
+	hc := &http.Client{}
+	if b.config.HTTP != nil {
+		*hc = *b.config.HTTP
+	}
+	hc.Timeout = agentsLimit
 	ticker := time.NewTicker(agentsEvery)
 	defer ticker.Stop()
 	for {
@@ -169,8 +173,12 @@ func (b *Bridge) watchAgents(ctx context.Context) {
 
 func (b *Bridge) listAgents(ctx context.Context, hc *http.Client) (*master.Response_GetAgents, error) {
 	var errs []error
+	scheme := "http://"
+	if b.config.TLS {
+		scheme = "https://"
+	}
 	for _, address := range strings.Split(b.config.Master, ",") {
-		url := "http://" + strings.TrimSpace(address) + "/api/v1"
+		url := scheme + strings.TrimSpace(address) + "/api/v1"
 		call := &master.Call{Type: master.Call_GET_AGENTS}
 		answer := &master.Response{}
 		err := client.Request(ctx, hc, url, codec.Protobuf, call, answer)

@@ -11,6 +11,7 @@ import (
 	"github.com/tombolo-project/tombolo/agent/core"
 	"github.com/tombolo-project/tombolo/mesos/codec"
 	"github.com/tombolo-project/tombolo/mesos/recordio"
+	"github.com/tombolo-project/tombolo/security/authn"
 )
 
 // maxCall bounds an executor's call; a status may carry data.
@@ -33,6 +34,10 @@ func (s *Server) executor(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	framework, id := call.FrameworkID.Value, call.ExecutorID.Value
+	if !s.isExecutor(authn.PrincipalOf(r.Context()), framework, id) {
+		authn.Forbid(w)
+		return
+	}
 	if call.Type == executor.Call_SUBSCRIBE && err != nil {
 		refuse(w, http.StatusNotAcceptable, "Expecting 'Accept' to allow 'application/x-protobuf' or 'application/json'")
 		return
@@ -126,7 +131,8 @@ func (s *Server) subscribe(w http.ResponseWriter, r *http.Request, c codec.Codec
 		}
 		return err == nil
 	}
-	if flush.Flush() != nil {
+	// An executor may hear nothing for long; the server's limit for an answer is not meant for it.
+	if flush.SetWriteDeadline(time.Time{}) != nil || flush.Flush() != nil {
 		return
 	}
 	beat := time.NewTicker(executorHeartbeat)

@@ -42,7 +42,10 @@ func (s *Server) operator(w http.ResponseWriter, r *http.Request) {
 		refuse(w, http.StatusNotAcceptable, "Expecting 'Accept' to allow application/json or application/x-protobuf or application/recordio")
 		return
 	}
-	response, err := s.answer(call)
+	if !s.mayCall(w, r, call) {
+		return
+	}
+	response, err := s.answer(r, call)
 	switch {
 	case err != nil:
 		fileError(w, err)
@@ -81,8 +84,8 @@ func lacks(call *agent.Call, field string) bool {
 }
 
 // answer is nil for calls that are not implemented.
-func (s *Server) answer(call *agent.Call) (*agent.Response, error) {
-	v := s.Agent.View()
+func (s *Server) answer(r *http.Request, call *agent.Call) (*agent.Response, error) {
+	v := s.view(r)
 	switch call.Type {
 	case agent.Call_GET_HEALTH:
 		return &agent.Response{GetHealth: &agent.Response_GetHealth{Healthy: true}}, nil
@@ -108,7 +111,7 @@ func (s *Server) answer(call *agent.Call) (*agent.Response, error) {
 	case agent.Call_GET_FRAMEWORKS:
 		return &agent.Response{GetFrameworks: getFrameworks(v)}, nil
 	case agent.Call_GET_CONTAINERS:
-		return &agent.Response{GetContainers: s.getContainers()}, nil
+		return &agent.Response{GetContainers: s.getContainers(r)}, nil
 	case agent.Call_GET_AGENT:
 		m := &agent.Response_GetAgent{AgentInfo: &v.Info, DrainConfig: v.Drain}
 		if v.Drain != nil {
@@ -215,9 +218,9 @@ func getFrameworks(v *core.View) *agent.Response_GetFrameworks {
 	return a
 }
 
-func (s *Server) getContainers() *agent.Response_GetContainers {
+func (s *Server) getContainers(r *http.Request) *agent.Response_GetContainers {
 	a := &agent.Response_GetContainers{}
-	s.each(func(f *core.FrameworkView, e *core.ExecutorView) {
+	s.each(r, func(f *core.FrameworkView, e *core.ExecutorView) {
 		name, id := e.Info.GetName(), e.Info.ExecutorID
 		c := agent.Response_GetContainers_Container{
 			FrameworkID: f.Info.ID, ExecutorID: &id, ExecutorName: &name,

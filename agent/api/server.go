@@ -19,6 +19,8 @@ import (
 	"github.com/tombolo-project/tombolo/agent/core"
 	"github.com/tombolo-project/tombolo/agent/sandbox"
 	"github.com/tombolo-project/tombolo/mesos/codec"
+	"github.com/tombolo-project/tombolo/security"
+	"github.com/tombolo-project/tombolo/security/authn"
 )
 
 // Agent is what the API needs of one.
@@ -41,6 +43,8 @@ type Server struct {
 	Started      time.Time
 	Files        *sandbox.Files
 	Log          *slog.Logger
+	Realms       authn.Realms   // whom to ask for credentials
+	ACLs         *security.ACLs // nil: everything is allowed
 }
 
 // Handler routes by exact path; each also answers below the agent's actor, /slave(1).
@@ -69,6 +73,10 @@ func (s *Server) Handler() http.Handler {
 			path = rest
 		}
 		path = strings.TrimSuffix(path, "/")
+		r, ok := s.admit(w, r, path)
+		if !ok {
+			return
+		}
 		if h := routes[path]; h != nil {
 			h(w, r)
 			return

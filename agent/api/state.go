@@ -14,6 +14,8 @@ import (
 	"github.com/tombolo-project/tombolo/agent/core"
 	"github.com/tombolo-project/tombolo/mesos/codec"
 	"github.com/tombolo-project/tombolo/offers/operations"
+	"github.com/tombolo-project/tombolo/security"
+	"github.com/tombolo-project/tombolo/security/authn"
 )
 
 // object is a JSON object.
@@ -21,7 +23,7 @@ type object = map[string]any
 
 // state serves /state with the keys of reference section 4.1; rows AGT-02a to c.
 func (s *Server) state(w http.ResponseWriter, r *http.Request) {
-	v := s.Agent.View()
+	v := s.view(r)
 	total := v.Resources
 	var reservedOnes, unreserved, allocated []mesos.Resource
 	for i := range total {
@@ -45,6 +47,9 @@ func (s *Server) state(w http.ResponseWriter, r *http.Request) {
 		"reserved_resources_allocated": byRole(only(allocated, false)), "unreserved_resources_allocated": sum(only(allocated, true)),
 		"resource_providers": []any{}, "attributes": attributes(v.Info.Attributes), "flags": s.Flags,
 		"log_dir": s.Flags["log_dir"], "frameworks": frameworks(v.Frameworks), "completed_frameworks": frameworks(v.Completed),
+	}
+	if !s.ACLs.Authorize(authn.PrincipalOf(r.Context()), security.ViewFlags, security.Object{}) {
+		delete(page, "flags")
 	}
 	if _, addr, ok := strings.Cut(v.Master, "@"); ok {
 		host, _, _ := strings.Cut(addr, ":")

@@ -8,12 +8,14 @@ import (
 
 	"github.com/tombolo-project/tombolo/agent/containers"
 	"github.com/tombolo-project/tombolo/agent/core"
+	"github.com/tombolo-project/tombolo/security"
+	"github.com/tombolo-project/tombolo/security/authn"
 )
 
 // statistics serves /monitor/statistics: usage of each running executor.
 func (s *Server) statistics(w http.ResponseWriter, r *http.Request) {
 	list := []object{}
-	s.each(func(f *core.FrameworkView, e *core.ExecutorView) {
+	s.each(r, func(f *core.FrameworkView, e *core.ExecutorView) {
 		u, err := s.Agent.Containers().Usage(e.Container)
 		if err != nil {
 			return // ended meanwhile
@@ -29,7 +31,7 @@ func (s *Server) statistics(w http.ResponseWriter, r *http.Request) {
 // containers serves /containers: usage and status of each running executor's container.
 func (s *Server) containers(w http.ResponseWriter, r *http.Request) {
 	list := []object{}
-	s.each(func(f *core.FrameworkView, e *core.ExecutorView) {
+	s.each(r, func(f *core.FrameworkView, e *core.ExecutorView) {
 		stats := json.RawMessage("{}")
 		if u, err := s.Agent.Containers().Usage(e.Container); err == nil {
 			stats = message(statistics(u))
@@ -42,10 +44,12 @@ func (s *Server) containers(w http.ResponseWriter, r *http.Request) {
 	writeJSON(w, r, list)
 }
 
-func (s *Server) each(do func(*core.FrameworkView, *core.ExecutorView)) {
+// each calls do for every container that the request's principal may see.
+func (s *Server) each(r *http.Request, do func(*core.FrameworkView, *core.ExecutorView)) {
+	approver := s.ACLs.For(authn.PrincipalOf(r.Context()))
 	for _, f := range s.Agent.View().Frameworks {
 		for _, e := range f.Executors {
-			if e.State != "TERMINATED" {
+			if e.State != "TERMINATED" && approver.Approved(security.ViewContainer, security.Named(core.ExecutorUser(&e.Info, &f.Info))) {
 				do(f, e)
 			}
 		}

@@ -81,6 +81,9 @@ func (s *State) environment(e *executor, d delivery) []Variable {
 		"MESOS_HTTP_COMMAND_EXECUTOR": "0", "LIBPROCESS_PORT": "0", "LIBPROCESS_IP": s.cfg.Address,
 	}
 	maps.Copy(env, own)
+	if s.cfg.Token != nil {
+		env["MESOS_EXECUTOR_AUTHENTICATION_TOKEN"] = s.cfg.Token(f.id(), e.id(), e.container)
+	}
 	if f.checkpoint() {
 		env["MESOS_CHECKPOINT"] = "1"
 		env["MESOS_RECOVERY_TIMEOUT"] = duration.Format(s.cfg.RecoveryTimeout)

@@ -18,6 +18,8 @@ type Config struct {
 	CommandExecutor string            // path of tombolo-executor
 	ExecutorEnv     map[string]string // --executor_environment_variables
 	SwitchUser      bool              // --switch_user
+	// Token makes what an executor proves itself by to this agent; nil: executors are not asked. It must be pure.
+	Token func(framework, executor, container string) string
 
 	BackoffFactor         time.Duration // --registration_backoff_factor
 	RegisterTimeout       time.Duration // --executor_registration_timeout
@@ -25,6 +27,12 @@ type Config struct {
 	ShutdownGrace         time.Duration // --executor_shutdown_grace_period
 	RecoveryTimeout       time.Duration // --recovery_timeout
 	MaxCompletedExecutors int           // --max_completed_executors_per_framework
+
+	// Authenticates says that the agent has a credential, and registers only after it has proved who it is.
+	Authenticates            bool
+	AuthenticationTimeout    time.Duration // --authentication_timeout_min
+	AuthenticationTimeoutMax time.Duration // --authentication_timeout_max
+	AuthenticationBackoff    time.Duration // --authentication_backoff_factor
 
 	// Seed feeds the generator of container ids, update uuids and back-off jitter.
 	// It must be unpredictable and new for each run of the agent.

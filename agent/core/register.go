@@ -28,6 +28,7 @@ func (s *State) startRegistration(delay time.Duration) {
 	}
 	s.phase = disconnected
 	s.backoff = s.cfg.BackoffFactor
+	s.authenticated, s.authBackoff = false, s.cfg.AuthenticationBackoff
 	s.cancel(timer{kind: timerPing})
 	if s.master != "" {
 		s.after(delay, timer{kind: timerRegister})
@@ -50,6 +51,10 @@ func (s *State) masterExited(e MasterExited) {
 func (s *State) register() {
 	s.phase = registering
 	s.do(Link{To: s.master})
+	if s.cfg.Authenticates && !s.authenticated {
+		s.authenticate()
+		return
+	}
 	version := s.cfg.Version
 	if s.info.ID == nil {
 		s.do(Send{To: s.master, Message: &messages.RegisterSlaveMessage{

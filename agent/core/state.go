@@ -22,10 +22,13 @@ type State struct {
 	out  []Effect
 	info mesos.AgentInfo // with ID once registered
 
-	phase     phase
-	master    string // UPID of the leading master, "" while none is known
-	backoff   time.Duration
-	pingLimit time.Duration
+	phase   phase
+	master  string // UPID of the leading master, "" while none is known
+	backoff time.Duration
+	// authenticated says that the master knows who we are; authBackoff spreads the tries.
+	authenticated bool
+	authBackoff   time.Duration
+	pingLimit     time.Duration
 	// resourceVersion changes when the agent's resources do by themselves, which none of today's do; operations don't change it.
 	resourceVersion []byte
 

@@ -15,6 +15,8 @@ func (s *State) Step(now time.Time, e Event) []Effect {
 		s.masterDetected(e)
 	case MasterExited:
 		s.masterExited(e)
+	case AuthenticationEnded:
+		s.authenticationEnded(e)
 	case Received:
 		s.received(e)
 	case ContainerStarted:

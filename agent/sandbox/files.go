@@ -74,6 +74,21 @@ func (f *Files) locate(p string) (root, rel string, err error) {
 	return root, ".", nil
 }
 
+// Owner says whose sandbox a path lies in, as the other methods understand it; false for a path of none, or of an earlier
+// agent's.
+func (f *Files) Owner(p string) (framework, executor string, ok bool) {
+	root, _, err := f.locate(p)
+	if err != nil {
+		return "", "", false
+	}
+	// <work dir>/slaves/<agent>/frameworks/<f>/executors/<e>/runs/<c>
+	parts := strings.Split(strings.TrimPrefix(root, filepath.Join(f.WorkDir, "slaves")+"/"), "/")
+	if len(parts) != 7 || parts[0] != f.Agent() {
+		return "", "", false
+	}
+	return parts[2], parts[4], true
+}
+
 func (f *Files) root(p string) (*os.Root, string, error) {
 	dir, rel, err := f.locate(p)
 	if err != nil {

@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
-	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
@@ -29,6 +28,7 @@ import (
 	"github.com/tombolo-project/tombolo/mesos/duration"
 	"github.com/tombolo-project/tombolo/mesos/libprocess"
 	"github.com/tombolo-project/tombolo/offers"
+	"github.com/tombolo-project/tombolo/security/transport"
 )
 
 // mesosVersion is what we claim to be; masters and tools read it (reference row 0.6).
@@ -49,6 +49,7 @@ type agentFlags struct {
 	maxCompleted                                     int
 	gcDelay, diskWatch                               duration.Flag
 	gcHeadroom                                       float64
+	security                                         agentSecurity
 
 	registerTimeout, reregisterTimeout, shutdownGrace, backoff, recoveryTimeout, destroyTimeout duration.Flag
 }
@@ -79,6 +80,7 @@ Mesos's names and are read from MESOS_<FLAG> too.`,
 }
 
 func (f *agentFlags) register(flags *pflag.FlagSet) {
+	f.security.register(flags)
 	flags.StringVar(&f.master, "master", "", "the master, HOST:PORT (required)")
 	flags.StringVar(&f.ip, "ip", "", "address to listen on (default: the one that reaches the master)")
 	flags.IntVar(&f.port, "port", 5051, "port to listen on")
@@ -131,9 +133,18 @@ func (f *agentFlags) run(ctx context.Context, flags *pflag.FlagSet) error {
 			return fmt.Errorf("agent can't use the directory %s: %w", *dir, err)
 		}
 	}
-	listener, err := agent.Listen(ctx, net.JoinHostPort(f.ip, strconv.Itoa(f.port)))
+	guarded, credential, err := f.security.load(log)
+	if err != nil {
+		return err
+	}
+	plain, err := agent.Listen(ctx, net.JoinHostPort(f.ip, strconv.Itoa(f.port)))
 	if err != nil {
 		return fmt.Errorf("agent can't listen: %w (choose another --port or --ip)", err)
+	}
+	defer plain.Close()
+	listener, err := f.security.transport.Listen(plain, log)
+	if err != nil {
+		return err
 	}
 	defer listener.Close()
 	self, err := f.self(listener, master)
@@ -144,20 +155,30 @@ func (f *agentFlags) run(ctx context.Context, flags *pflag.FlagSet) error {
 	if err != nil {
 		return err
 	}
+	cfg.Dial, cfg.Credential = f.security.transport.Dial, credential
+	cfg.Core.Authenticates, cfg.Core.Token = !credential.Secret.Empty(), f.security.token(guarded)
+	cfg.Core.AuthenticationTimeout, cfg.Core.AuthenticationTimeoutMax = time.Duration(f.security.timeoutMin), time.Duration(f.security.timeoutMax)
+	cfg.Core.AuthenticationBackoff = time.Duration(f.security.backoff)
+	for name, value := range f.security.transport.Environment() {
+		cfg.Core.ExecutorEnv[name] = value
+	}
 	a, err := agent.New(cfg)
 	if err != nil {
 		return err
 	}
 	server := api.Server{
 		Agent: a, PID: self.String(), Version: mesosVersion, Build: version, Flags: flagValues(flags), Started: time.Now(), Log: log,
+		Realms: guarded.Realms, ACLs: guarded.ACLs,
 		Files: &sandbox.Files{WorkDir: f.workDir, Agent: func() string { return a.View().Info.ID.GetValue() }},
 	}
 	for _, c := range cfg.Core.Capabilities {
 		server.Capabilities = append(server.Capabilities, c.Type.String())
 	}
-	// No timeout for connections on which nothing is sent: the master's link to this
-	// agent is one, and its break means that the agent is gone (reference row LP-11).
-	serving := &http.Server{Handler: a.Handler(server.Handler())} //nolint:gosec // see above
+	handler := a.Handler(server.Handler())
+	if f.security.requirePeerIP {
+		handler = libprocess.RequirePeerIP(handler)
+	}
+	serving := transport.Server(handler, log)
 	go func() { _ = serving.Serve(listener) }()
 	defer serving.Close()
 	log.Info("agent listens", "address", listener.Addr().String(), "pid", self.String(), "master", master.String(), "work_dir", f.workDir)

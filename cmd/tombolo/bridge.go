@@ -19,6 +19,7 @@ import (
 	"k8s.io/klog/v2"
 
 	"github.com/tombolo-project/tombolo/bridge"
+	"github.com/tombolo-project/tombolo/security/authn"
 	"github.com/tombolo-project/tombolo/virtualnode"
 )
 
@@ -32,6 +33,7 @@ type bridgeFlags struct {
 	qps                       float32
 	clusterDNS                []string
 	executorCommand           string
+	client                    clientFlags
 }
 
 // bridgeCommand is `tombolo bridge`: it shows every Mesos agent to Kubernetes as a node.
@@ -49,6 +51,11 @@ node, and runs the pods that Kubernetes binds to these nodes. Flags are read fro
 				return err
 			}
 			config.Log = slog.Default()
+			credential, err := flags.client.load(config.Log)
+			if err != nil {
+				return err
+			}
+			config.Principal, config.HTTP, config.TLS = credential.Principal, authn.Client(credential, flags.client.transport.HTTP()), flags.client.transport.On()
 			if err := flags.apply(cmd.Context(), &config); err != nil {
 				return err
 			}
@@ -61,7 +68,7 @@ node, and runs the pods that Kubernetes binds to these nodes. Flags are read fro
 	f.StringVar(&config.Role, "role", config.Role, "role whose share of the datacenter the pods take")
 	f.StringVar(&config.Name, "name", config.Name, "the framework's name in Mesos")
 	f.StringVar(&config.User, "user", config.User, "user that the pod executor runs as")
-	f.StringVar(&config.Principal, "principal", "", "the framework's principal")
+	flags.client.register(f, true)
 	f.StringVar(&config.Namespace, "namespace", config.Namespace, "namespace of the bridge's own objects")
 	f.StringVar(&config.Address, "address", "", "address at which the API server reaches this bridge, not a loopback one (default: the one towards the API server)")
 	f.StringVar(&config.ClientCAFile, "client-ca-file", "", "authority (PEM) of the API server's kubelet client certificate; without it only tokens are taken")

@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/tombolo-project/tombolo/frameworks/service"
+	"github.com/tombolo-project/tombolo/security/authn"
 )
 
 // frameworkFlags are the flags of every framework of ours that is a service.
@@ -19,6 +20,7 @@ type frameworkFlags struct {
 	ip       string
 	port     int
 	failover int64
+	client   clientFlags
 }
 
 // add adds the flags; port is the API's by default.
@@ -32,12 +34,18 @@ func (f *frameworkFlags) add(cmd *cobra.Command, name string, port int) {
 	flags.StringVar(&f.config.User, "user", "root", "user that tasks run as which name none")
 	flags.StringVar(&f.config.Name, "name", name, "name shown by the master")
 	flags.Int64Var(&f.failover, "failover_timeout", 604800, "seconds the master keeps the tasks while this process is away")
+	f.client.register(flags, true)
 	flags.StringVar(&f.config.State, "state", "", "where state is kept: etcd://HOST:PORT/PATH or file:///DIRECTORY (required)")
 }
 
 // listen opens the API's port and returns the whole configuration. The caller closes its Listener.
 func (f *frameworkFlags) listen(name string) (service.Config, error) {
 	config := f.config
+	credential, err := f.client.load(slog.Default())
+	if err != nil {
+		return config, err
+	}
+	config.Principal, config.HTTP, config.TLS = credential.Principal, authn.Client(credential, f.client.transport.HTTP()), f.client.transport.On()
 	listener, err := net.Listen("tcp", net.JoinHostPort(f.ip, strconv.Itoa(f.port)))
 	if err != nil {
 		return config, fmt.Errorf("%s can't listen: %w (choose another --port)", name, err)

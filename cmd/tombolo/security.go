@@ -4,11 +4,13 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"time"
 
 	"github.com/spf13/pflag"
 
 	"github.com/tombolo-project/tombolo/master"
 	"github.com/tombolo-project/tombolo/mesos/duration"
+	"github.com/tombolo-project/tombolo/security/authn"
 	"github.com/tombolo-project/tombolo/security/credentials"
 	"github.com/tombolo-project/tombolo/security/guard"
 	"github.com/tombolo-project/tombolo/security/transport"
@@ -66,6 +68,87 @@ func secure(t *transport.Config, requirePeerIP *bool, log *slog.Logger) error {
 		log.Warn("not heeded", "setting", name)
 	}
 	return t.Load()
+}
+
+// agentSecurity is who an agent is, and who may do what at it.
+type agentSecurity struct {
+	files                                 guard.Files
+	credential, authenticatee, authorizer string
+	httpAuthenticators                    string
+	readOnly, readWrite, executors        bool
+	timeoutMin, timeoutMax, backoff       duration.Flag
+	transport                             transport.Config
+	requirePeerIP                         bool
+}
+
+func (a *agentSecurity) register(flags *pflag.FlagSet) {
+	a.timeoutMin, a.timeoutMax, a.backoff = duration.Flag(5*time.Second), duration.Flag(time.Minute), duration.Flag(time.Second)
+	flags.StringVar(&a.credential, "credential", "", "file with principal and secret by which the agent proves itself to the master (CRAM-MD5)")
+	flags.StringVar(&a.authenticatee, "authenticatee", "crammd5", "how it does; crammd5 is all there is")
+	flags.Var(&a.timeoutMin, "authentication_timeout_min", "how long to wait for the master before authentication is tried again, at first")
+	flags.Var(&a.timeoutMax, "authentication_timeout_max", "the same, at last")
+	flags.Var(&a.backoff, "authentication_backoff_factor", "by how much the wait grows at first")
+	flags.StringVar(&a.files.ACLs, "acls", "", "access control lists: JSON, or a file of it (default: everything is allowed)")
+	flags.StringVar(&a.authorizer, "authorizer", "local", "who decides by the ACLs; local is all there is")
+	flags.StringVar(&a.files.Credentials, "http_credentials", "", "file of principals and secrets, JSON or lines 'principal secret'")
+	flags.StringVar(&a.files.JWTSecretKey, "jwt_secret_key", "", "file with the key that signs tokens (HS256)")
+	flags.BoolVar(&a.readOnly, "authenticate_http_readonly", false, "ask those who read for their credentials")
+	flags.BoolVar(&a.readWrite, "authenticate_http_readwrite", false, "ask all users of /api/v1 for their credentials")
+	flags.BoolVar(&a.executors, "authenticate_http_executors", false, "let in only executors with the token that this agent gave them")
+	flags.StringVar(&a.httpAuthenticators, "http_authenticators", "basic", "how operators prove who they are: basic, jwt, or basic,jwt")
+	serverFlags(flags, &a.transport, &a.requirePeerIP)
+}
+
+// load reads the files.
+func (a *agentSecurity) load(log *slog.Logger) (*guard.Guard, credentials.Credential, error) {
+	var c credentials.Credential
+	if a.authenticatee != "crammd5" || a.authorizer != "local" {
+		return nil, c, fmt.Errorf("--authenticatee can only be crammd5, and --authorizer local")
+	}
+	if a.timeoutMin <= 0 || a.timeoutMax < a.timeoutMin {
+		return nil, c, fmt.Errorf("--authentication_timeout_min must be above 0 and at most --authentication_timeout_max")
+	}
+	if err := secure(&a.transport, &a.requirePeerIP, log); err != nil {
+		return nil, c, err
+	}
+	g, err := guard.Load(a.files, log)
+	if err != nil {
+		return nil, c, err
+	}
+	for _, r := range []struct {
+		realm authn.Realm
+		names string
+		on    bool
+	}{
+		{authn.AgentReadOnly, a.httpAuthenticators, a.readOnly}, {authn.AgentReadWrite, a.httpAuthenticators, a.readWrite},
+		{authn.AgentExecutor, "jwt", a.executors},
+	} {
+		if r.on {
+			if err := g.Require(r.realm, r.names); err != nil {
+				return nil, c, err
+			}
+		}
+	}
+	if a.credential != "" {
+		if c, err = credentials.LoadOne(a.credential, log); err != nil {
+			return nil, c, fmt.Errorf("--credential: %w", err)
+		}
+	}
+	return g, c, nil
+}
+
+// token makes executors' tokens; nil if they are not asked for any.
+func (a *agentSecurity) token(g *guard.Guard) func(framework, executor, container string) string {
+	if !a.executors {
+		return nil
+	}
+	return func(framework, executor, container string) string {
+		token, err := authn.ExecutorToken(g.Key, framework, executor, container)
+		if err != nil { // three strings can be encoded
+			panic(err)
+		}
+		return token
+	}
 }
 
 // clientFlags are those by which a framework proves who it is.

@@ -3,11 +3,13 @@ package command
 import (
 	"fmt"
 	"log/slog"
+	"net/http"
 	"net/url"
 	"os"
 	"time"
 
 	"github.com/tombolo-project/tombolo/mesos/duration"
+	"github.com/tombolo-project/tombolo/security/transport"
 )
 
 // Config is what the agent's environment tells the executor; reference section 4.3.
@@ -20,8 +22,12 @@ type Config struct {
 	RecoveryTimeout time.Duration // how long to wait for a restarted agent
 	BackoffMax      time.Duration // between attempts to subscribe
 	ShutdownGrace   time.Duration
+	Token           string          // that the executor proves itself by; empty: it is not asked for
+	Transport       *http.Transport // to the agent; nil: a plain one
 	Log             *slog.Logger
 }
+
+const tokenVariable = "MESOS_EXECUTOR_AUTHENTICATION_TOKEN"
 
 // FromEnvironment reads a Config.
 func FromEnvironment(log *slog.Logger) (Config, error) {
@@ -38,7 +44,15 @@ func FromEnvironment(log *slog.Logger) (Config, error) {
 			return c, fmt.Errorf("%s is not in the environment: this program is started by a Mesos agent", name)
 		}
 	}
-	c.Endpoint = (&url.URL{Scheme: "http", Host: endpoint, Path: "/slave(1)/api/v1/executor"}).String()
+	tls, err := transport.ForExecutor(os.Getenv)
+	if err != nil {
+		return c, err
+	}
+	c.Transport, c.Token = tls.HTTP(), os.Getenv(tokenVariable)
+	if err := os.Unsetenv(tokenVariable); err != nil { // the task must not act as its executor
+		return c, err
+	}
+	c.Endpoint = (&url.URL{Scheme: tls.Scheme(), Host: endpoint, Path: "/slave(1)/api/v1/executor"}).String()
 	for name, into := range map[string]*time.Duration{
 		"MESOS_RECOVERY_TIMEOUT": &c.RecoveryTimeout, "MESOS_SUBSCRIPTION_BACKOFF_MAX": &c.BackoffMax,
 		"MESOS_EXECUTOR_SHUTDOWN_GRACE_PERIOD": &c.ShutdownGrace,

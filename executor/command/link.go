@@ -37,9 +37,12 @@ type (
 )
 
 func newLink(cfg Config) *link {
-	transport := &http.Transport{
-		DialContext: (&net.Dialer{Timeout: 5 * time.Second, KeepAlive: 15 * time.Second}).DialContext, MaxIdleConnsPerHost: 2,
+	transport := cfg.Transport
+	if transport == nil {
+		transport = &http.Transport{}
 	}
+	transport.DialContext = (&net.Dialer{Timeout: 5 * time.Second, KeepAlive: 15 * time.Second}).DialContext
+	transport.MaxIdleConnsPerHost = 2
 	return &link{
 		cfg: cfg, http: &http.Client{Transport: transport}, log: cfg.Log,
 		events: make(chan any, 256), posts: make(chan *executor.Call, 1024),
@@ -85,7 +88,7 @@ func (l *link) stream(ctx context.Context) error {
 	case <-l.broken: // about an earlier stream
 	default:
 	}
-	s, err := client.Subscribe(ctx, l.http, l.cfg.Endpoint, codec.Protobuf, call)
+	s, err := client.Subscribe(ctx, l.http, l.cfg.Endpoint, codec.Protobuf, call, l.options()...)
 	if err != nil {
 		return err
 	}
@@ -105,6 +108,14 @@ func (l *link) stream(ctx context.Context) error {
 		}
 		l.emit(ctx, e)
 	}
+}
+
+// options show who this executor is.
+func (l *link) options() []client.Option {
+	if l.cfg.Token == "" {
+		return nil
+	}
+	return []client.Option{client.WithHeader("Authorization", "Bearer "+l.cfg.Token)}
 }
 
 // post queues a call; what can't be sent is repeated by the next subscription.
@@ -130,7 +141,7 @@ func (l *link) sendPosts(ctx context.Context) {
 			return
 		case c := <-l.posts:
 			attempt, cancel := context.WithTimeout(ctx, 30*time.Second)
-			err := client.Call(attempt, l.http, l.cfg.Endpoint, codec.Protobuf, c)
+			err := client.Call(attempt, l.http, l.cfg.Endpoint, codec.Protobuf, c, l.options()...)
 			cancel()
 			if refused, ok := errors.AsType[*client.Error](err); ok && refused.Status == http.StatusBadRequest {
 				l.log.Error("the agent refused an update", "error", err)

@@ -8,10 +8,14 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/tombolo-project/tombolo/security/transport"
 )
 
 // Config is what the executor is told by its environment.
 type Config struct {
+	// Transport is how the agent is reached (LIBPROCESS_SSL_*).
+	Transport transport.Config
 	// Agent is "ip:port" of the agent (MESOS_AGENT_ENDPOINT).
 	Agent                            string
 	FrameworkID, ExecutorID, AgentID string
@@ -78,6 +82,10 @@ func ConfigFromEnvironment(getenv func(string) string) (Config, error) {
 		c.IP = host
 	}
 	var problems []error
+	var tlsErr error
+	if c.Transport, tlsErr = transport.ForExecutor(getenv); tlsErr != nil {
+		problems = append(problems, tlsErr)
+	}
 	if err != nil {
 		problems = append(problems, fmt.Errorf("MESOS_AGENT_ENDPOINT=%q is not ip:port", c.Agent))
 	}

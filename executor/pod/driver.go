@@ -36,8 +36,8 @@ const callQueue = 4096
 
 func newDriver(config Config, log *slog.Logger) *driver {
 	return &driver{
-		config: config, log: log, client: &http.Client{},
-		url:   "http://" + config.Agent + "/api/v1/executor",
+		config: config, log: log, client: &http.Client{Transport: config.Transport.HTTP()},
+		url:   config.Transport.Scheme() + "://" + config.Agent + "/api/v1/executor",
 		calls: make(chan *executor.Call, callQueue),
 	}
 }

@@ -34,6 +34,10 @@ type Config struct {
 	State    string // see store.Open
 	Failover time.Duration
 	Log      *slog.Logger
+	// Principal is whom the framework acts as; empty for nobody. HTTP shows what proves it; nil for nothing.
+	Principal string
+	HTTP      *http.Client
+	TLS       bool // the masters speak TLS
 }
 
 // Address is host:port of the API, as others reach it.
@@ -98,7 +102,10 @@ func Run(ctx context.Context, config Config, open func(context.Context, store.St
 		return err
 	}
 	info := orders.Info(config.Name, config.User, config.Role, config.Host, "http://"+config.Address(), f.core.FrameworkID(), config.Failover)
-	link, err := session.New(session.Config{Master: config.Master, Framework: info, Handler: f, Log: config.Log})
+	if config.Principal != "" {
+		info.Principal = &config.Principal
+	}
+	link, err := session.New(session.Config{Master: config.Master, Framework: info, Handler: f, Log: config.Log, HTTP: config.HTTP, TLS: config.TLS})
 	if err != nil {
 		return err
 	}

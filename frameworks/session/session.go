@@ -77,7 +77,8 @@ type Config struct {
 	Handler   Handler
 	Log       *slog.Logger
 	Codec     codec.Codec  // nil means protobuf
-	HTTP      *http.Client // nil means one of the session's own
+	HTTP      *http.Client // nil means one of the session's own; one of security/authn shows a credential
+	TLS       bool         // the masters speak TLS
 }
 
 // Session is a framework's subscription to a master.
@@ -175,12 +176,19 @@ func (s *Session) FrameworkID() (mesos.FrameworkID, bool) {
 	return *s.id, true
 }
 
+func (s *Session) scheme() string {
+	if s.config.TLS {
+		return "https://"
+	}
+	return "http://"
+}
+
 // serve holds one subscription from its beginning to its end and tells whether
 // it had begun.
 func (s *Session) serve(ctx context.Context, master string) (subscribed bool, err error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	url := "http://" + master + "/api/v1/scheduler"
+	url := s.scheme() + master + "/api/v1/scheduler"
 	watchdog := time.AfterFunc(subscribeTimeout, func() { cancel(errors.New("the master did not answer in time")) })
 	events, err := client.Subscribe(ctx, s.http, url, s.codec, s.subscribeCall())
 	if !watchdog.Stop() && err == nil {

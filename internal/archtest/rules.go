@@ -43,7 +43,7 @@ var Areas = []Area{
 
 	{Dir: "master/core", May: []string{"mesos", "offers", "security"}, Pure: true,
 		Why: "the master's core is a state machine fed by its owner"},
-	{Dir: "agent/core", May: []string{"mesos", "offers"}, Pure: true,
+	{Dir: "agent/core", May: []string{"mesos", "offers", "security"}, Pure: true,
 		Why: "the agent's core is a state machine fed by its owner"},
 	{Dir: "bridge/core", May: []string{"mesos", "offers", "virtualnode"}, Pure: true,
 		Why: "the bridge's core is a state machine fed by its owner"},

@@ -178,3 +178,9 @@ func object(part string, into any) error {
 	}
 	return nil
 }
+
+// ExecutorToken is what an agent gives an executor that it starts, to prove by who it is (reference section 6.3). It
+// speaks of this run of the executor alone.
+func ExecutorToken(key credentials.Secret, framework, executor, container string) (string, error) {
+	return Sign(map[string]any{"fid": framework, "eid": executor, "cid": container}, key)
+}

@@ -185,3 +185,45 @@ func (e *environment) flag(name string, otherwise bool) bool {
 	}
 	return v
 }
+
+// Scheme is that of URLs.
+func (c *Config) Scheme() string {
+	if c.On() {
+		return "https"
+	}
+	return "http"
+}
+
+// ForExecutor reads how an executor reaches the agent that started it.
+func ForExecutor(getenv func(string) string) (Config, error) {
+	var c Config
+	if _, err := c.FromEnvironment(getenv); err != nil {
+		return c, err
+	}
+	return c, c.Load()
+}
+
+// Environment is what ForExecutor reads, for executors of an agent with this configuration.
+func (c *Config) Environment() map[string]string {
+	if !c.On() {
+		return nil
+	}
+	env := map[string]string{
+		"LIBPROCESS_SSL_ENABLED": "true", "LIBPROCESS_SSL_VERIFY_SERVER_CERT": strconv.FormatBool(!c.SkipVerify),
+		"LIBPROCESS_SSL_SUPPORT_DOWNGRADE": strconv.FormatBool(c.Downgrade),
+	}
+	files := map[string]string{"CA_FILE": c.CAFile, "CA_DIR": c.CADir}
+	if c.RequireClientCert {
+		files["CERT_FILE"], files["KEY_FILE"] = c.CertFile, c.KeyFile
+	}
+	for name, file := range files {
+		if file == "" {
+			continue
+		}
+		if whole, err := filepath.Abs(file); err == nil {
+			file = whole
+		}
+		env["LIBPROCESS_SSL_"+name] = file
+	}
+	return env
+}
