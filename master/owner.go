@@ -305,12 +305,20 @@ func (o *owner) Watchers() int { return int(o.watching.Load()) }
 func (o *owner) Backlog() int { return int(o.depth.Load()) }
 
 // Standings implements api.Backend.
-func (o *owner) Standings(ctx context.Context) ([]offers.RoleStanding, error) {
-	found := make(chan []offers.RoleStanding, 1)
-	if err := o.look(ctx, func() { found <- o.state.Standings() }); err != nil {
-		return nil, err
+func (o *owner) Standings(ctx context.Context) ([]offers.RoleStanding, map[string]int, error) {
+	type result struct {
+		roles    []offers.RoleStanding
+		refusals map[string]int
 	}
-	return <-found, nil
+	found := make(chan result, 1)
+	if err := o.look(ctx, func() {
+		roles, refusals := o.state.Standings()
+		found <- result{roles, refusals}
+	}); err != nil {
+		return nil, nil, err
+	}
+	r := <-found
+	return r.roles, r.refusals, nil
 }
 
 // Explain implements api.Backend.

@@ -213,3 +213,25 @@ func (e *expiries) Pop() any {
 	*e = (*e)[:last]
 	return x
 }
+
+// Refusals counts the refusals that are remembered, by role.
+func (s *State) Refusals() map[string]int {
+	counts := make([]int, len(s.clients))
+	for _, a := range s.slots {
+		if a == nil {
+			continue
+		}
+		for _, f := range a.refused {
+			for _, e := range f.ends {
+				counts[e.client]++
+			}
+		}
+	}
+	byRole := map[string]int{}
+	for i, n := range counts {
+		if c := s.clients[i]; c != nil && n > 0 {
+			byRole[c.role.path] += n
+		}
+	}
+	return byRole
+}

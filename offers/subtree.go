@@ -71,3 +71,19 @@ func (q Quantities) String() string {
 	}
 	return text
 }
+
+// AllocatedQuantities is the sum of every scalar by the role it is allocated to; "" is not allocated.
+func (r Resources) AllocatedQuantities() map[string]Quantities {
+	out := map[string]Quantities{}
+	for i := range r.entries {
+		e := &r.entries[i]
+		if e.scalar == 0 {
+			continue
+		}
+		if out[e.role] == nil {
+			out[e.role] = Quantities{}
+		}
+		out[e.role][e.id.Value().name] += e.scalar
+	}
+	return out
+}

@@ -45,8 +45,8 @@ type Backend interface {
 	Unwatch(s *Stream)
 	// Explain says why a framework is offered nothing; false if there is no such framework.
 	Explain(ctx context.Context, framework string) ([]offers.Reason, bool, error)
-	// Standings are the roles as the allocator sees them.
-	Standings(ctx context.Context) ([]offers.RoleStanding, error)
+	// Standings are the roles as the allocator sees them, and how many refusals it remembers of each.
+	Standings(ctx context.Context) ([]offers.RoleStanding, map[string]int, error)
 	// Watchers is the number of operators' streams, Backlog the number of letters that waited for the master lately.
 	Watchers() int
 	Backlog() int

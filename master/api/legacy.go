@@ -4,15 +4,13 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
-	"strings"
 
 	"github.com/mesos/mesos-go/api/v1/lib"
 
 	"github.com/tombolo-project/tombolo/master/core"
-	"github.com/tombolo-project/tombolo/offers"
 )
 
-// This file and legacy_json.go are the endpoints of before the v1 API, which most
+// This file, state.go, tasks.go and roles.go are the endpoints of before the v1 API, which most
 // tools still read (reference sections 2.4 to 2.6). Mesos serves reads under any
 // method, so this does, too.
 
@@ -27,7 +25,7 @@ func (s *Server) routeReads(both func(string, http.HandlerFunc)) {
 	both("/slaves", s.selected("slaves", "slave_id", s.slaves))
 	both("/frameworks", s.selected("frameworks", "framework_id", s.frameworks))
 	both("/tasks", s.tasks)
-	both("/roles", s.reading(func(v *core.View, _ *http.Request) any { return rolesJSON(v) }))
+	both("/roles", s.shared("roles", s.roles))
 	both("/weights", s.weights)
 	both("/quota", s.quota)
 	both("/quota/", s.quota)
@@ -175,81 +173,4 @@ func tally(v *core.View) (byAgent map[string]taskCounts, agentFrameworks, framew
 		}
 	}
 	return byAgent, agentFrameworks, frameworkAgents
-}
-
-// role is one role that exists: it has frameworks, reservations or a weight.
-type role struct {
-	name               string
-	weight             float64
-	frameworks         []string
-	allocated, offered offers.Resources
-	reserved           offers.Resources
-}
-
-// rolesOf collects the roles of a view, by name.
-func rolesOf(v *core.View) []*role {
-	byName := map[string]*role{}
-	get := func(name string) *role {
-		if byName[name] == nil {
-			byName[name] = &role{name: name, weight: 1}
-		}
-		return byName[name]
-	}
-	for _, f := range v.Frameworks {
-		for _, name := range f.Roles() {
-			r := get(name)
-			r.frameworks = append(r.frameworks, f.ID())
-			r.allocated = r.allocated.Plus(f.Used.AllocatedTo(name))
-			r.offered = r.offered.Plus(f.Offered.AllocatedTo(name))
-		}
-	}
-	for _, a := range v.Agents {
-		for name, res := range a.Total.Reserved() {
-			r := get(name)
-			r.reserved = r.reserved.Plus(res)
-		}
-	}
-	for _, w := range v.Weights {
-		get(w.GetRole()).weight = w.Weight
-	}
-	for i := range v.Quotas {
-		get(v.Quotas[i].Role)
-	}
-	var list []*role
-	for _, name := range sortedNames(byName) {
-		if v.SeesRole(name) {
-			list = append(list, byName[name])
-		}
-	}
-	return list
-}
-
-// rolesJSON is /roles.
-func rolesJSON(v *core.View) any {
-	list := []any{}
-	for _, r := range rolesOf(v) {
-		list = append(list, map[string]any{
-			"name": r.name, "weight": r.weight,
-			"quota": map[string]any{
-				"role": r.name, "guarantee": map[string]any{}, "limit": map[string]any{},
-				"consumed": quantities(r.allocated.Plus(r.reserved)),
-			},
-			"resources": quantities(r.allocated.Plus(r.offered)), "allocated": quantities(r.allocated),
-			"offered": quantities(r.offered), "reserved": quantities(r.reserved), "frameworks": orEmpty(r.frameworks),
-		})
-	}
-	return map[string]any{"roles": list}
-}
-
-// quantities is the sum of each scalar, without those that are 0.
-func quantities(r offers.Resources) map[string]float64 {
-	m := map[string]float64{}
-	for _, x := range r.Mesos() {
-		if x.Scalar != nil && !strings.HasPrefix(x.Name, "ephemeral_") {
-			if q := r.Scalar(x.Name).Float(); q != 0 {
-				m[x.Name] = q
-			}
-		}
-	}
-	return m
 }

@@ -12,6 +12,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/gogo/protobuf/proto"
 	"github.com/mesos/mesos-go/api/v1/lib"
 	"github.com/mesos/mesos-go/api/v1/lib/scheduler"
 
@@ -36,16 +37,10 @@ func (s *Server) measured(w http.ResponseWriter, r *http.Request) (map[string]fl
 	if !ok {
 		return nil, false
 	}
-	standings, err := s.backend.Standings(r.Context())
-	if err != nil {
+	m := s.metrics(v)
+	if err := s.roleMetrics(r, m); err != nil {
 		refuse(w, http.StatusServiceUnavailable, "%s", err)
 		return nil, false
-	}
-	m := s.metrics(v)
-	for _, role := range standings {
-		if len(role.Frameworks) > 0 {
-			m["allocator/mesos/roles/"+role.Role+"/shares/dominant"] = role.Share
-		}
 	}
 	return m, true
 }
@@ -107,19 +102,36 @@ func (s *Server) metrics(v *core.View) map[string]float64 {
 			frameworkMetrics(m, f)
 		}
 	}
-	for _, r := range rolesOf(v) {
-		for name, q := range quantities(r.allocated.Plus(r.reserved)) {
-			m["allocator/mesos/quota/roles/"+r.name+"/resources/"+name+"/consumed"] = q
-		}
-	}
 	meters := s.facts.Meters
 	meters.Allocation.into(m, "allocator/mesos/allocation_run_ms")
 	meters.AllocationLatency.into(m, "allocator/mesos/allocation_run_latency_ms")
 	meters.RegistryStore.into(m, "registrar/state_store_ms")
 	meters.RegistryFetch.last(m, "registrar/state_fetch_ms")
 	m["registrar/queued_operations"] = float64(meters.QueuedWrites.Load())
+	m["registrar/registry_size_bytes"] = float64(registrySize(v))
 	systemMetrics(m)
 	return m
+}
+
+// registrySize is the size in bytes of the messages that the registry keeps: agents, frameworks, quotas and weights.
+func registrySize(v *core.View) int {
+	size := 0
+	for _, a := range v.Agents {
+		size += proto.Size(&a.Info)
+	}
+	for i := range v.Recovered {
+		size += proto.Size(&v.Recovered[i])
+	}
+	for _, f := range v.Frameworks {
+		size += proto.Size(&f.Info)
+	}
+	for i := range v.Quotas {
+		size += proto.Size(&v.Quotas[i])
+	}
+	for i := range v.Weights {
+		size += proto.Size(&v.Weights[i])
+	}
+	return size
 }
 
 // resourceMetrics are the totals of the datacenter.
@@ -137,7 +149,7 @@ func resourceMetrics(m map[string]float64, v *core.View) {
 		for _, suffix := range []string{"total", "used", "percent"} {
 			m["master/"+name+"_revocable_"+suffix] = 0
 		}
-		if name != "gpus" || t > 0 {
+		if name != "gpus" {
 			m["allocator/mesos/resources/"+name+"/total"] = t
 			m["allocator/mesos/resources/"+name+"/offered_or_allocated"] = u + offered.Scalar(name).Float()
 		}

@@ -233,27 +233,6 @@ func (s *Server) versionInfo() mesos.VersionInfo {
 	return info
 }
 
-func roleMessages(v *core.View) []mesos.Role {
-	var list []mesos.Role
-	for _, r := range rolesOf(v) {
-		m := mesos.Role{Name: r.name, Weight: r.weight, Resources: scalars(quantities(r.allocated.Plus(r.offered)))}
-		for _, f := range r.frameworks {
-			m.Frameworks = append(m.Frameworks, mesos.FrameworkID{Value: f})
-		}
-		list = append(list, m)
-	}
-	return list
-}
-
-// scalars writes quantities as resources.
-func scalars(q map[string]float64) []mesos.Resource {
-	var list []mesos.Resource
-	for _, name := range sortedNames(q) {
-		list = append(list, mesos.Resource{Name: name, Type: mesos.SCALAR.Enum(), Scalar: &mesos.Value_Scalar{Value: q[name]}})
-	}
-	return list
-}
-
 // watch serves the operators' event stream (reference section 2.3).
 func (s *Server) watch(w http.ResponseWriter, r *http.Request, c codec.Codec) {
 	// The stream a watcher reads begins with the state, which is made here, away from

@@ -119,8 +119,10 @@ func (s *State) Explain(framework string) ([]offers.Reason, bool) {
 	return s.ledger.Explain(framework), true
 }
 
-// Standings are the roles as the allocator sees them.
-func (s *State) Standings() []offers.RoleStanding { return s.ledger.Roles() }
+// Standings are the roles as the allocator sees them, and how many refusals it remembers of each.
+func (s *State) Standings() ([]offers.RoleStanding, map[string]int) {
+	return s.ledger.Roles(), s.ledger.Refusals()
+}
 
 // touch notes that a framework and an agent, either of which may be nil, look different now.
 func (s *State) touch(f *framework, a *agent) {
