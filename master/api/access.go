@@ -155,6 +155,24 @@ func demands(e core.Event, v *core.View) ([]security.Demand, bool) {
 		return []security.Demand{{Action: security.UpdateQuota, Object: security.Named(e.Quota.GetRole())}}, true
 	case core.QuotaRemoved:
 		return []security.Demand{{Action: security.UpdateQuota, Object: security.Named(e.Role)}}, true
+	case core.DrainWanted:
+		list := []security.Demand{{Action: security.DrainAgent}}
+		if e.Config.GetMarkGone() {
+			list = append(list, security.Demand{Action: security.MarkAgentGone})
+		}
+		return list, true
+	case core.DeactivationWanted:
+		return []security.Demand{{Action: security.DeactivateAgent}}, true
+	case core.ReactivationWanted:
+		return []security.Demand{{Action: security.ReactivateAgent}}, true
+	case core.GoneWanted:
+		return []security.Demand{{Action: security.MarkAgentGone}}, true
+	case core.ScheduleWanted:
+		return []security.Demand{{Action: security.UpdateMaintenanceSchedule}}, true
+	case core.MachinesDownWanted:
+		return []security.Demand{{Action: security.StartMaintenance}}, true
+	case core.MachinesUpWanted:
+		return []security.Demand{{Action: security.StopMaintenance}}, true
 	case core.OperationRequested:
 		return security.OperationDemands(e.Operation), true
 	default:

@@ -24,6 +24,18 @@ func decision(call *master.Call) func(core.RequestID) core.Event {
 		make = func(id core.RequestID) core.Event {
 			return core.WeightsUpdated{Request: id, Weights: call.UpdateWeights.WeightInfos}
 		}
+	case master.Call_UPDATE_MAINTENANCE_SCHEDULE:
+		make = func(id core.RequestID) core.Event {
+			return core.ScheduleWanted{Request: id, Windows: call.UpdateMaintenanceSchedule.Schedule.Windows}
+		}
+	case master.Call_START_MAINTENANCE:
+		make = func(id core.RequestID) core.Event {
+			return core.MachinesDownWanted{Request: id, Machines: call.StartMaintenance.Machines}
+		}
+	case master.Call_STOP_MAINTENANCE:
+		make = func(id core.RequestID) core.Event {
+			return core.MachinesUpWanted{Request: id, Machines: call.StopMaintenance.Machines}
+		}
 	case master.Call_UPDATE_QUOTA:
 		make = func(id core.RequestID) core.Event {
 			return core.QuotaUpdated{Request: id, Configs: call.UpdateQuota.QuotaConfigs, Force: call.UpdateQuota.GetForce()}

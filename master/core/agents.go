@@ -44,6 +44,7 @@ type agent struct {
 
 	// told says that the agent has told of its operations since it connected (reference row 5.2, UpdateSlaveMessage).
 	told         bool
+	upkeep       *upkeep    // nil unless its machine is in the maintenance schedule
 	drainStarted *time.Time // since when it drains, as far as this master knows
 
 	ponged bool
@@ -142,6 +143,9 @@ func (s *State) connectAgent(a *agent, pid string, uuid *mesos.UUID) {
 	a.told = !a.can(mesos.AgentInfo_Capability_RESOURCE_PROVIDER)
 	a.incarnation++
 	a.missed = 0
+	if a.upkeep == nil {
+		s.planUpkeep(a)
+	}
 	s.emit(LinkAgent{PID: pid})
 	s.enterInLedger(a)
 	s.allocateOn(a.id)
@@ -313,6 +317,8 @@ func (s *State) dropAgent(a *agent) {
 	if s.pids[a.pid] == a {
 		delete(s.pids, a.pid)
 	}
+	s.rescindInverse(a)
+	delete(s.upkeeps, a.id)
 	s.ledger.RemoveAgent(a.id)
 	delete(s.dirty, a.id)
 	for _, f := range s.sortedFrameworks() {

@@ -1,6 +1,7 @@
 package core
 
 import (
+	"github.com/mesos/mesos-go/api/v1/lib/allocator"
 	"github.com/mesos/mesos-go/api/v1/lib/scheduler"
 
 	"github.com/tombolo-project/tombolo/mesos/messages"
@@ -77,6 +78,10 @@ func (s *State) serve(f *framework, e SchedulerCalled) {
 	case scheduler.Call_RECONCILE_OPERATIONS:
 		s.counts.message("reconcile_operations")
 		s.reconcileOperations(f, c.ReconcileOperations)
+	case scheduler.Call_ACCEPT_INVERSE_OFFERS:
+		s.answerInverse(f, c.AcceptInverseOffers.InverseOfferIDs, allocator.InverseOfferStatus_ACCEPT, c.AcceptInverseOffers.Filters)
+	case scheduler.Call_DECLINE_INVERSE_OFFERS:
+		s.answerInverse(f, c.DeclineInverseOffers.InverseOfferIDs, allocator.InverseOfferStatus_DECLINE, c.DeclineInverseOffers.Filters)
 	default:
 		s.unsupported(f, c)
 	}

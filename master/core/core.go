@@ -74,6 +74,8 @@ type State struct {
 	quotaList     []quota.QuotaConfig          // the same, by role, for views
 	decisions     decisions
 	unsettled     map[string][]func()           // by agent id: what waits until its standing is settled
+	upkeeps       map[string]bool               // agents whose machines are in the maintenance schedule
+	inverse       map[string]*inverseOffer      // by id
 	drains        map[string]bool               // agents that may have drained in this turn
 	authenticated map[string]security.Principal // by pid; see authenticate.go
 
@@ -100,6 +102,8 @@ func New(cfg Config, reg *Registry, now time.Time) *State {
 		reg:           reg.Clone(),
 		unsettled:     map[string][]func(){},
 		drains:        map[string]bool{},
+		upkeeps:       map[string]bool{},
+		inverse:       map[string]*inverseOffer{},
 		frameworks:    map[string]*framework{},
 		streams:       map[StreamID]*framework{},
 		removed:       map[string]bool{},
@@ -172,6 +176,12 @@ func (s *State) Step(now time.Time, e Event) []Effect {
 		s.deactivateAgent(e)
 	case ReactivationWanted:
 		s.reactivateAgent(e)
+	case ScheduleWanted:
+		s.setSchedule(e)
+	case MachinesDownWanted:
+		s.machinesDown(e)
+	case MachinesUpWanted:
+		s.machinesUp(e)
 	case GoneWanted:
 		s.markAgentGone(e)
 	case QuotaUpdated:

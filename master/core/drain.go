@@ -135,6 +135,7 @@ func (s *State) deactivate(a *agent) {
 	for _, o := range sortedOffers(a.offers) {
 		s.rescind(o)
 	}
+	s.rescindInverse(a)
 	s.touch(nil, a)
 }
 

@@ -154,6 +154,7 @@ func (s *State) removeFramework(f *framework) {
 	}
 	f.active, f.connected, f.recovered = false, false, false
 	s.dropOffers(f)
+	s.dropInverseOffers(f, true)
 	for _, a := range s.sortedAgents() {
 		if a.connected {
 			s.sendAgent(a, &messages.ShutdownFrameworkMessage{FrameworkID: *f.info.ID})

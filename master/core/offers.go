@@ -43,10 +43,12 @@ func (s *State) runAllocation(batch bool) {
 	s.counts.AllocationRuns++
 	s.seed++
 	var plan offers.Plan
+	var agents []string // nil for all
 	if batch || s.dirtyAll {
 		plan = s.ledger.Allocate(s.seed)
 	} else {
-		plan = s.ledger.Allocate(s.seed, sortedKeys(s.dirty)...)
+		agents = sortedKeys(s.dirty)
+		plan = s.ledger.Allocate(s.seed, agents...)
 	}
 	s.dirtyAll = false
 	clear(s.dirty)
@@ -60,6 +62,7 @@ func (s *State) runAllocation(batch bool) {
 	for _, grants := range plan.ByFramework() {
 		s.makeOffers(grants)
 	}
+	s.askBack(agents)
 }
 
 // makeOffers turns one framework's grants into offers, sent as one event (reference row EV-05).
@@ -106,6 +109,8 @@ func (s *State) offerMessage(o *offer) *mesos.Offer {
 		Domain:      a.info.Domain,
 		Attributes:  a.info.Attributes,
 		Resources:   resourcesFor(f, o.resources),
+
+		Unavailability: a.unavailability(),
 	}
 	if f.can(mesos.FrameworkInfo_Capability_MULTI_ROLE) {
 		role := o.role
@@ -174,6 +179,7 @@ func (s *State) dropOffers(f *framework) {
 	for _, o := range sortedOffers(f.offers) {
 		s.dropOffer(o)
 	}
+	s.dropInverseOffers(f, false)
 }
 
 // rescind voids an offer and tells its framework (reference row OFF-07).
@@ -252,6 +258,7 @@ func (s *State) revive(f *framework, roles []string) {
 		delete(f.suppressed, r)
 	}
 	s.ledger.Revive(f.id, roles...)
+	s.reviveInverse(f)
 	s.allocateAll()
 	s.touch(f, nil)
 }

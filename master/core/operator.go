@@ -48,6 +48,7 @@ func FrameworkMessage(f *FrameworkView) master.Response_GetFrameworks_Framework 
 	for _, o := range f.Offers {
 		m.Offers = append(m.Offers, *o)
 	}
+	m.InverseOffers = f.Inverse
 	return m
 }
 

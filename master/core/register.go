@@ -152,6 +152,9 @@ func (s *State) register(from string, m *messages.RegisterSlaveMessage) {
 		s.note("registration refused", "pid", from, "error", err.Error())
 		return
 	}
+	if s.refuseDown(from, &m.Agent) {
+		return
+	}
 	if a := s.pids[from]; a != nil {
 		if a.connected {
 			s.sendAgent(a, s.registeredMessage(a))
@@ -223,6 +226,9 @@ func (s *State) reregister(from string, m *messages.ReregisterSlaveMessage) {
 	if _, gone := s.gone[id]; gone {
 		text := goneMessage
 		s.emit(SendAgent{PID: from, Message: &messages.ShutdownMessage{Message: &text}})
+		return
+	}
+	if s.refuseDown(from, &m.Agent) {
 		return
 	}
 	if _, busy := s.busyAgent[id]; busy {
@@ -308,6 +314,9 @@ func (s *State) reconnected(a *agent, info mesos.AgentInfo, from string, m *mess
 	total := s.returnedTotal(a, &info, m)
 	if !slices.EqualFunc(a.info.Attributes, info.Attributes, func(x, y mesos.Attribute) bool { return x.Equal(&y) }) {
 		s.ledger.ClearFilters(a.id) // reference row OFF-11
+		if a.upkeep != nil {
+			clear(a.upkeep.quiet)
+		}
 	}
 	a.info, a.total, a.version, a.capabilities = info, total, *m.Version, m.AgentCapabilities
 	a.reregistered = s.now

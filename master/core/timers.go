@@ -16,6 +16,7 @@ const (
 	recoveredExpire                      // agents of the registry that never came back
 	offerExpire                          // id: offer
 	registryGC                           // forget old unreachable agents
+	inverseExpire                        // id: inverse offer
 	drainAgain                           // id: agent, whose end of draining was not stored
 	recordFramework                      // id: framework, whose record could not be written
 	recordRecovered                      // frameworks of the registry that have not come back yet
@@ -78,6 +79,8 @@ func (s *State) fire(t timer) {
 		s.recoveredExpired()
 	case offerExpire:
 		s.offerExpired(t.id)
+	case inverseExpire:
+		s.inverseExpired(t.id)
 	case drainAgain:
 		s.drainExpired(t.id)
 	case registryGC:

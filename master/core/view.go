@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/mesos/mesos-go/api/v1/lib"
+	"github.com/mesos/mesos-go/api/v1/lib/maintenance"
 	"github.com/mesos/mesos-go/api/v1/lib/quota"
 
 	"github.com/tombolo-project/tombolo/mesos/constraints"
@@ -25,7 +26,9 @@ type View struct {
 	Gone        int // agents
 	Weights     []mesos.WeightInfo
 	Quotas      []quota.QuotaConfig // by role; one of a role set back to none is empty
-	Operations  []*mesos.Operation  // not over yet, by agent
+	Schedule    []maintenance.Window
+	Maintenance maintenance.ClusterStatus
+	Operations  []*mesos.Operation // not over yet, by agent
 	Counters    Counters
 	approver    security.Approver // whom it is for; see Filtered
 }
@@ -46,6 +49,7 @@ type FrameworkView struct {
 	Completed    []*mesos.Task
 	Executors    []ExecutorView
 	Offers       []*mesos.Offer
+	Inverse      []mesos.InverseOffer
 	Used         offers.Resources // by tasks and executors; ranges of several agents are put together
 	Offered      offers.Resources
 	Counters     FrameworkCounters
@@ -96,6 +100,8 @@ func (s *State) View() *View {
 		Gone:        len(s.gone),
 		Weights:     s.weightInfos(),
 		Quotas:      s.quotaList,
+		Schedule:    s.reg.Schedule,
+		Maintenance: s.clusterStatus(),
 		Operations:  s.operationsView(),
 		Counters:    s.counts.clone(),
 	}
@@ -167,6 +173,15 @@ func (s *State) frameworkView(f *framework) *FrameworkView {
 	for _, o := range sortedOffers(f.offers) {
 		v.Offers = append(v.Offers, o.shown)
 		v.Offered = v.Offered.Plus(o.resources)
+	}
+	if len(s.inverse) == 0 {
+		f.view = v
+		return v
+	}
+	for _, id := range sortedKeys(s.upkeeps) {
+		if o := s.agents[id].upkeep.asked[f.id]; o != nil {
+			v.Inverse = append(v.Inverse, o.message)
+		}
 	}
 	f.view = v
 	return v

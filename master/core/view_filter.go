@@ -2,6 +2,7 @@ package core
 
 import (
 	"github.com/mesos/mesos-go/api/v1/lib"
+	"github.com/mesos/mesos-go/api/v1/lib/maintenance"
 
 	"github.com/tombolo-project/tombolo/offers"
 	"github.com/tombolo-project/tombolo/offers/operations"
@@ -40,6 +41,12 @@ func (v *View) Filtered(a security.Approver) *View {
 		if f.SeesRole(w.GetRole()) {
 			f.Weights = append(f.Weights, w)
 		}
+	}
+	if !f.approver.Approved(security.GetMaintenanceSchedule, security.Object{}) {
+		f.Schedule = nil
+	}
+	if !f.approver.Approved(security.GetMaintenanceStatus, security.Object{}) {
+		f.Maintenance = maintenance.ClusterStatus{}
 	}
 	f.Quotas, f.Operations = nil, nil
 	for _, q := range v.Quotas {
