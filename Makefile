@@ -83,6 +83,8 @@ bin/clients/.go: tools/clients/go.mod tools/clients/go.sum | deps
 	@mkdir -p bin/clients
 	cd tools/clients && $(GO) build -o $(CURDIR)/bin/clients/ \
 		github.com/mesos/mesos-go/api/v1/cmd/example-scheduler github.com/mesos/mesos-go/api/v1/cmd/example-executor
+	cd tools/clients && $(GO) build -o $(CURDIR)/bin/clients/v0/ \
+		github.com/mesos/mesos-go/api/v0/examples/scheduler github.com/mesos/mesos-go/api/v0/examples/executor
 	@touch $@
 
 bin/clients/.python: tools/clients/pymesos/requirements.txt tools/clients/pymesos/install.sh | deps

@@ -8,6 +8,7 @@ import (
 	"maps"
 	"net/http"
 	"reflect"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -61,6 +62,10 @@ type Agent struct {
 	identity   *authenticatee
 	limits     map[string]core.Limits   // last applied, by container
 	mounted    map[string][]core.Volume // by container
+	drivers    struct {                 // of executors of the old protocol, by address
+		sync.Mutex
+		known map[libprocess.UPID]*driver
+	}
 }
 
 // mailboxSize bounds what waits for the owner; who posts more, waits.
@@ -82,11 +87,16 @@ func New(cfg Config) (*Agent, error) {
 		cfg: cfg, log: cfg.Log, store: store, containers: manager,
 		mailbox: make(chan core.Event, mailboxSize), done: make(chan struct{}), limits: map[string]core.Limits{}, mounted: map[string][]core.Volume{},
 	}
+	a.sender = libprocess.NewSender(cfg.Self, cfg.Log)
+	if cfg.Dial != nil {
+		a.sender = libprocess.NewSenderOver(cfg.Dial, cfg.Self, cfg.Log)
+	}
 	a.executors = newExecutors(a.post)
 	a.identity = &authenticatee{
 		credential: cfg.Credential, self: cfg.Self, post: a.post, log: cfg.Log,
 		send: func(from, to libprocess.UPID, m proto.Message) error { return a.sender.SendFrom(from, to, m) },
 	}
+	a.drivers.known = map[libprocess.UPID]*driver{}
 	a.launches.cancel = map[string]context.CancelFunc{}
 	a.view.Store(&core.View{Info: cfg.Core.Info, Recovering: true})
 	return a, nil
@@ -117,6 +127,9 @@ func (a *Agent) deliver(m libprocess.Message) bool {
 	if handshake {
 		return a.identity.deliver(m.From, m.To, decoded)
 	}
+	if a.driverSaid(m.From, decoded) {
+		return true
+	}
 	a.post(core.Received{From: m.From.String(), Message: decoded})
 	return true
 }
@@ -142,10 +155,6 @@ func (a *Agent) Run(ctx context.Context) error {
 	}
 	if a.cfg.Cleanup {
 		return a.cleanup(waiting)
-	}
-	a.sender = libprocess.NewSender(a.cfg.Self, a.log)
-	if a.cfg.Dial != nil {
-		a.sender = libprocess.NewSenderOver(a.cfg.Dial, a.cfg.Self, a.log)
 	}
 	defer a.sender.Close()
 	state := core.New(a.cfg.Core, recovered)

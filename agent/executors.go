@@ -47,6 +47,11 @@ func newExecutors(post func(core.Event)) *executors {
 // Subscribe opens an executor's stream. The channel is closed when the agent hangs
 // up; the caller must call leave when the executor has gone.
 func (a *Agent) Subscribe(framework, id string, s *executor.Call_Subscribe) (events <-chan *executor.Event, leave func()) {
+	return a.subscribe(core.ExecutorSubscribed{Framework: framework, Executor: id}, s)
+}
+
+// subscribe opens a stream for e, whose Conn it chooses.
+func (a *Agent) subscribe(e core.ExecutorSubscribed, s *executor.Call_Subscribe) (events <-chan *executor.Event, leave func()) {
 	x := a.executors
 	x.mu.Lock()
 	x.last++
@@ -55,7 +60,7 @@ func (a *Agent) Subscribe(framework, id string, s *executor.Call_Subscribe) (eve
 	x.streams[conn] = st
 	x.mu.Unlock()
 
-	e := core.ExecutorSubscribed{Framework: framework, Executor: id, Conn: conn}
+	e.Conn = conn
 	if s != nil {
 		e.Tasks = s.UnacknowledgedTasks
 		for i := range s.UnacknowledgedUpdates {

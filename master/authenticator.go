@@ -64,9 +64,9 @@ func (a *authenticator) begin(from libprocess.UPID, pid string) {
 	case a.store == nil:
 		a.fail(a.self, from, "No authenticator loaded")
 		return
-	case err != nil || subject.Address() != from.Address():
-		// Else anybody with credentials could take another's place.
-		a.fail(a.self, from, "an actor can be authenticated only by one of its own process")
+	case err != nil || subject.Host != from.Host:
+		// Else anybody with credentials could take another's place. Ports may differ: mesos-go's handshake has one of its own.
+		a.fail(a.self, from, "an actor can be authenticated only by one at its own address")
 		return
 	}
 	s, ok := a.open(from, pid)

@@ -128,6 +128,8 @@ func (s *Store) Save(effect core.Effect) (ok bool, err error) {
 		return true, errors.Join(writeRecord(filepath.Join(dir, "framework.info"), &e.Info), writeFile(filepath.Join(dir, "framework.pid"), []byte(e.PID)))
 	case core.SaveExecutor:
 		return true, s.saveExecutor(e)
+	case core.SaveExecutorPID:
+		return true, writeFile(s.driver(e.Run), []byte(e.UPID))
 	case core.SaveTask:
 		return true, s.saveTask(e)
 	case core.SaveUpdate:
@@ -170,6 +172,9 @@ func (s *Store) run(r core.Run) string {
 func (s *Store) task(r core.Run, task string) string {
 	return filepath.Join(s.run(r), "tasks", task)
 }
+
+// driver is where the address of an executor's driver is kept.
+func (s *Store) driver(r core.Run) string { return filepath.Join(s.run(r), "pids", "libprocess.pid") }
 
 func (s *Store) saveAgent(info mesos.AgentInfo) error {
 	s.agent = info.ID.GetValue()

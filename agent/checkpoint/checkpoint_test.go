@@ -47,6 +47,7 @@ func full(t *testing.T, s *Store) {
 		core.SaveAgent{Info: mesos.AgentInfo{Hostname: "h", ID: &mesos.AgentID{Value: "S0"}}},
 		core.SaveFramework{Info: mesos.FrameworkInfo{User: "u", Name: "n", ID: &mesos.FrameworkID{Value: "f"}, Checkpoint: &yes}, PID: "p@1:2"},
 		core.SaveExecutor{Framework: "f", Info: mesos.ExecutorInfo{ExecutorID: mesos.ExecutorID{Value: "x"}}, Generated: true, Container: "c"},
+		core.SaveExecutorPID{Run: core.Run{Framework: "f", Executor: "x", Container: "c"}, UPID: "executor(1)@127.0.0.1:7001"},
 		core.SaveTask{Run: run, Task: mesos.Task{Name: "t", TaskID: mesos.TaskID{Value: "t"}, FrameworkID: mesos.FrameworkID{Value: "f"},
 			AgentID: mesos.AgentID{Value: "S0"}, State: &state}, Limits: map[string]mesos.Value_Scalar{"mem": {Value: math.Inf(1)}}},
 		update(1, mesos.TASK_STARTING), core.SaveAck{Run: run, Task: "t", UUID: []byte{1}}, update(2, mesos.TASK_RUNNING),
@@ -74,7 +75,7 @@ func TestRCV01_WhatWasSavedComesBack(t *testing.T) {
 	}
 	f := r.Frameworks[0]
 	x := f.Executors[0]
-	if r.Info.ID.GetValue() != "S0" || f.PID != "p@1:2" || !x.Generated || x.Container != "c" || x.Info.ExecutorID.Value != "x" {
+	if r.Info.ID.GetValue() != "S0" || f.PID != "p@1:2" || !x.Generated || x.Container != "c" || x.UPID != "executor(1)@127.0.0.1:7001" || x.Info.ExecutorID.Value != "x" {
 		t.Errorf("recovered %+v", r)
 	}
 	if task := x.Tasks[0]; len(task.Updates) != 2 || task.Acknowledged != 1 || task.Updates[1].Status.GetState() != mesos.TASK_RUNNING || !math.IsInf(task.Limits["mem"].Value, 1) {

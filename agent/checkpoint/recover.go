@@ -112,6 +112,8 @@ func (s *Store) recoverExecutor(fid, eid string) (e core.RecoveredExecutor, fini
 	if err := readRecord(filepath.Join(dir, "executor.info"), &e.Info); err != nil {
 		return e, false, err
 	}
+	upid, _ := os.ReadFile(s.driver(run)) // absent for executors over HTTP
+	e.UPID = string(upid)
 	e.Generated = exists(filepath.Join(dir, "executor.generated"))
 	for _, tid := range list(filepath.Join(s.run(run), "tasks")) {
 		t, err := s.recoverTask(run, tid)

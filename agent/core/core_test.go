@@ -38,8 +38,8 @@ func config() Config {
 
 func newRig(t rapid.TB, recovered Recovered) *rig {
 	r := &rig{t: t, s: New(config(), recovered), now: time.Unix(1_000_000, 0)}
-	r.do(RecoveryStarted{})
-	r.do(MasterDetected{PID: master})
+	first := r.do(RecoveryStarted{})
+	r.effects = append(first, r.do(MasterDetected{PID: master})...)
 	return r
 }
 

@@ -86,6 +86,12 @@ type SaveExecutor struct {
 	Container string
 }
 
+// SaveExecutorPID writes where an executor's driver can be reached, so that it is asked to come back after a restart.
+type SaveExecutorPID struct {
+	Run  Run
+	UPID string
+}
+
 // SaveTask writes a task before it is delivered.
 type SaveTask struct {
 	Run    Run
@@ -159,6 +165,7 @@ func (Answer) effect()           {}
 func (SaveAgent) effect()        {}
 func (SaveFramework) effect()    {}
 func (SaveExecutor) effect()     {}
+func (SaveExecutorPID) effect()  {}
 func (SaveTask) effect()         {}
 func (SaveUpdate) effect()       {}
 func (SaveAck) effect()          {}

@@ -48,6 +48,7 @@ type OOM struct{ Limit, Usage int64 }
 type ExecutorSubscribed struct {
 	Framework, Executor string
 	Conn                uint64
+	UPID                string // of its driver, for executors of the old protocol
 	Tasks               []mesos.TaskInfo
 	Updates             []mesos.TaskStatus
 }

@@ -63,6 +63,9 @@ func (s *State) executorSubscribed(ev ExecutorSubscribed) {
 		tell(&api.Event{Type: api.Event_SHUTDOWN})
 		return
 	}
+	if ev.UPID != "" && f.checkpoint() {
+		s.do(SaveExecutorPID{Run: e.run(), UPID: ev.UPID})
+	}
 	again := e.state == executorRunning || e.recovered
 	e.state = executorRunning
 	e.touch()

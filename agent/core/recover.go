@@ -34,6 +34,7 @@ type RecoveredExecutor struct {
 	Info      mesos.ExecutorInfo
 	Generated bool
 	Container string
+	UPID      string // of its driver, for executors of the old protocol
 	PID       int
 	Alive     bool // its container was found; its end, also if past, comes as ContainerExited
 	Tasks     []RecoveredTask
@@ -75,7 +76,7 @@ func (s *State) recover(r Recovered) {
 
 func (s *State) recoverExecutor(f *framework, r RecoveredExecutor) {
 	e := &executor{
-		framework: f, info: r.Info, generated: r.Generated, container: r.Container, pid: r.PID,
+		framework: f, info: r.Info, generated: r.Generated, container: r.Container, pid: r.PID, upid: r.UPID,
 		recovered: true, gotTask: true, tasks: map[string]*task{},
 		directory: filepath.Join(s.cfg.WorkDir, "slaves", s.agentID(), "frameworks", f.id(), "executors", r.Info.ExecutorID.Value, "runs", r.Container),
 	}
@@ -138,6 +139,8 @@ func (s *State) recoveryStarted() {
 			if e.state == executorTerminated {
 				s.log(Warn, "executor ended while the agent was away", "framework_id", f.id(), "executor_id", e.id(), "container_id", e.container)
 				s.executorGone(e, nil)
+			} else if e.upid != "" {
+				s.do(Send{To: e.upid, Message: &messages.ReconnectExecutorMessage{AgentID: *s.info.ID}})
 			}
 		}
 	}

@@ -23,9 +23,12 @@ func (d *disk) save(effects []Effect) {
 			d.r.Info = &info
 		case SaveFramework:
 			d.framework(e.Info.ID.Value).Info = e.Info
+			d.framework(e.Info.ID.Value).PID = e.PID
 		case SaveExecutor:
 			f := d.framework(e.Framework)
 			f.Executors = append(f.Executors, RecoveredExecutor{Info: e.Info, Generated: e.Generated, Container: e.Container})
+		case SaveExecutorPID:
+			d.executor(e.Run).UPID = e.UPID
 		case SaveTask:
 			x := d.executor(e.Run)
 			x.Tasks = append(x.Tasks, RecoveredTask{Info: e.Task, Limits: e.Limits})
@@ -101,6 +104,25 @@ func crashed(t *testing.T) *disk {
 	d.save(r.ack("t", id(1)))
 	d.save(r.update("t", mesos.TASK_RUNNING, 2))
 	return d
+}
+
+// An executor that speaks through a driver does not come back by itself: it is asked to (reference row 5.2).
+func TestRCV04_DriverIsAskedToComeBack(t *testing.T) {
+	const pid = "executor(1)@127.0.0.1:7001"
+	d := crashed(t)
+	r := d.restart(t, true)
+	r.conn++
+	d.save(r.do(ExecutorSubscribed{Framework: "f", Executor: "t", Conn: r.conn, UPID: pid}))
+	r = d.restart(t, true)
+	if m := sent[*messages.ReconnectExecutorMessage](r.effects); len(m) != 1 || m[0].AgentID.Value != "S0" {
+		t.Fatalf("%d were asked", len(m))
+	}
+	if s := one[Send](t, r.effects); s.To != pid {
+		t.Errorf("asked %s", s.To)
+	}
+	if r := d.restart(t, false); len(sent[*messages.ReconnectExecutorMessage](r.effects)) != 0 {
+		t.Error("one that is gone was asked, too")
+	}
 }
 
 func TestRCV04_ExecutorComesBack(t *testing.T) {

@@ -103,6 +103,7 @@ type executor struct {
 	state     executorState
 	pid       int
 	conn      uint64 // 0: not connected
+	upid      string // of its driver, if it was left by an earlier run of the agent
 	recovered bool   // from before this run of the agent
 	gotTask   bool   // a task has been delivered
 	why       *cause // set when the agent decides to end it

@@ -42,11 +42,21 @@ func (s *State) Step(now time.Time, e Event) []Effect {
 	return s.out
 }
 
+// fromDriver says that a message comes straight from the framework's driver (reference row 5.2).
+func (s *State) fromDriver(from string, m *messages.FrameworkToExecutorMessage) bool {
+	f := s.frameworks[m.FrameworkID.Value]
+	return f != nil && f.pid != "" && f.pid == from
+}
+
 // received dispatches a master's message. Whoever is not the leading master is
 // ignored; pings come from an actor of their own at the master's address.
 func (s *State) received(e Received) {
 	if ping, ok := e.Message.(*messages.PingSlaveMessage); ok {
 		s.ping(e.From, ping)
+		return
+	}
+	if m, ok := e.Message.(*messages.FrameworkToExecutorMessage); ok && s.fromDriver(e.From, m) {
+		s.frameworkMessage(m)
 		return
 	}
 	if e.From != s.master {
