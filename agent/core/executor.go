@@ -252,6 +252,7 @@ func (s *State) containerExited(ev ContainerExited) {
 // executorGone tells everyone that an executor has ended; reference row EXE-11.
 func (s *State) executorGone(e *executor, status *int) {
 	s.counters.ExecutorsTerminated++
+	s.outdated = s.outdated || s.phase == registering || s.phase == disconnected
 	e.state = executorTerminated
 	e.queue = nil
 	e.touch()

@@ -72,7 +72,8 @@ func TestLCH01_ResourcesChangedSinceTheOffer(t *testing.T) {
 	m.ResourceVersionUUIDs = []messages.ResourceVersionUUID{{UUID: mesos.UUID{Value: id(7)}}}
 	r.from(m)
 	expect(t, "updates", updates(r.effects), "t LOST")
-	m.ResourceVersionUUIDs[0].UUID.Value = r.s.resourceVersion
+	m = run("t2")
+	m.ResourceVersionUUIDs = []messages.ResourceVersionUUID{{UUID: mesos.UUID{Value: r.s.resourceVersion}}}
 	r.from(m)
 	one[StartContainer](t, r.effects)
 }

@@ -149,6 +149,10 @@ func (s *State) admitted(c *messages.MasterSlaveConnection) {
 	}})
 	s.resumeUpdates()
 	s.resumeOperations()
+	if s.outdated {
+		s.outdated = false
+		s.do(Send{To: s.master, Message: s.reregistration()})
+	}
 }
 
 // ping answers a master's probe. One that says "not connected" means that the master

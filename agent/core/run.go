@@ -70,6 +70,10 @@ func (s *State) launch(o order) {
 		s.refuse(o, mesos.TASK_FAILED, mesos.REASON_CONTAINER_LAUNCH_FAILED, "Failed to launch container: "+text)
 		return
 	}
+	if s.repeated(&o) {
+		s.log(Info, "order for tasks that are here, ignored", "framework_id", o.framework.ID.Value, "executor_id", o.executor.ExecutorID.Value)
+		return
+	}
 	f := s.frameworks[o.framework.ID.Value]
 	aware := (&framework{info: o.framework}).has(mesos.FrameworkInfo_Capability_PARTITION_AWARE)
 	switch e := s.executorOf(f, o.executor.ExecutorID.Value); {
@@ -94,6 +98,20 @@ func (s *State) launch(o order) {
 	default:
 		s.accept(f, e, o)
 	}
+}
+
+// repeated says whether an order came before: the transport may deliver a message
+// twice. To refuse its second coming would tell the scheduler that its tasks will
+// not run, while they do. What was taken in or refused is known here until the
+// scheduler has acknowledged its end, and that comes after the repetition.
+func (s *State) repeated(o *order) bool {
+	for i := range o.tasks {
+		f, id := o.framework.ID.Value, o.tasks[i].TaskID.Value
+		if s.streams[taskKey{f, id}] == nil && s.findTask(f, id) == nil {
+			return false
+		}
+	}
+	return true
 }
 
 func (s *State) executorOf(f *framework, id string) *executor {
@@ -122,14 +140,16 @@ func (e *executor) duplicate(tasks []mesos.TaskInfo) string {
 	return ""
 }
 
-// refuse tells the scheduler that none of the order's tasks will run.
+// refuse tells the scheduler that none of the order's tasks will run, and the master
+// that the executor which it has entered for them has not come to be.
 func (s *State) refuse(o order, state mesos.TaskState, reason mesos.TaskStatus_Reason, message string) {
 	s.log(Warn, "tasks refused", "framework_id", o.framework.ID.Value, "executor_id", o.executor.ExecutorID.Value, "reason", message)
 	for i := range o.tasks {
 		id := o.executor.ExecutorID
 		s.loose(o.framework.ID.Value, o.tasks[i].TaskID.Value, &id, state, reason, message)
 	}
-	if o.mayStart && !o.generated && s.phase == running && s.executorOf(s.frameworks[o.framework.ID.Value], o.executor.ExecutorID.Value) == nil {
+	e := s.executorOf(s.frameworks[o.framework.ID.Value], o.executor.ExecutorID.Value)
+	if o.mayStart && !o.generated && s.phase == running && (e == nil || e.state >= executorTerminating) {
 		// The master counts with an executor that was to start with these tasks.
 		s.do(Send{To: s.master, Message: &messages.ExitedExecutorMessage{
 			AgentID: *s.info.ID, FrameworkID: *o.framework.ID, ExecutorID: o.executor.ExecutorID, Status: int32(waitStatus(nil)),

@@ -25,6 +25,9 @@ type State struct {
 	phase   phase
 	master  string // UPID of the leading master, "" while none is known
 	backoff time.Duration
+	// outdated says that an executor has ended while we asked to be admitted again, so
+	// that the master may let us in by a report that is not true any more.
+	outdated bool
 	// authenticated says that the master knows who we are; authBackoff spreads the tries.
 	authenticated bool
 	authBackoff   time.Duration
