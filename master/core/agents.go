@@ -202,7 +202,7 @@ func (s *State) agentExited(pid string) {
 			s.loseTask(f, t, mesos.TASK_LOST, mesos.REASON_AGENT_DISCONNECTED, "Agent disconnected", nil)
 		}
 	}
-	for framework := range a.executors {
+	for _, framework := range sortedKeys(a.executors) {
 		if f := s.frameworks[framework]; f != nil && !f.info.GetCheckpoint() {
 			s.removeExecutors(a, framework)
 		}
@@ -309,7 +309,7 @@ func (s *State) dropAgent(a *agent) {
 	for _, o := range sortedOffers(a.offers) {
 		s.rescind(o)
 	}
-	for framework := range a.executors {
+	for _, framework := range sortedKeys(a.executors) {
 		s.removeExecutors(a, framework)
 	}
 	s.dropAgentOperations(a, mesos.OPERATION_GONE_BY_OPERATOR)

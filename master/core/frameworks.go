@@ -167,10 +167,8 @@ func (s *State) removeFramework(f *framework) {
 		}
 		s.removeTask(t)
 	}
-	for agentID, executors := range f.executors {
-		for _, x := range executors {
-			s.removeExecutor(s.agents[agentID], x)
-		}
+	for _, agentID := range sortedKeys(f.executors) {
+		s.removeExecutors(s.agents[agentID], f.id)
 	}
 	s.dropFrameworkOperations(f)
 	s.ledger.RemoveFramework(f.id)

@@ -2,6 +2,7 @@ package core
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -339,10 +340,10 @@ func (s *State) compare(a *agent, m *messages.ReregisterSlaveMessage) []messages
 	for _, x := range m.ExecutorInfos {
 		running[taskKey{x.FrameworkID.Value, x.ExecutorID.Value}] = true
 	}
-	for framework, executors := range a.executors {
-		for id, x := range executors {
+	for _, framework := range sortedKeys(a.executors) {
+		for _, id := range sortedKeys(a.executors[framework]) {
 			if !running[taskKey{framework, id}] {
-				s.removeExecutor(a, x)
+				s.removeExecutor(a, a.executors[framework][id])
 			}
 		}
 	}
@@ -434,7 +435,8 @@ func (s *State) afterReturn(a *agent, m *messages.ReregisterSlaveMessage) {
 			s.sendAgent(a, &messages.ShutdownFrameworkMessage{FrameworkID: mesos.FrameworkID{Value: id}})
 		}
 	}
-	for key, kill := range a.killed {
+	for _, key := range slices.SortedFunc(maps.Keys(a.killed), compareKeys) {
+		kill := a.killed[key]
 		s.sendAgent(a, &messages.KillTaskMessage{
 			FrameworkID: mesos.FrameworkID{Value: key.framework}, TaskID: mesos.TaskID{Value: key.task}, KillPolicy: kill.KillPolicy,
 		})

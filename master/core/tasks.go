@@ -2,8 +2,9 @@ package core
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
-	"sort"
+	"slices"
 	"time"
 
 	"github.com/mesos/mesos-go/api/v1/lib"
@@ -429,11 +430,12 @@ func sortedAgentTasks(a *agent) []*task {
 	for _, t := range a.tasks {
 		list = append(list, t)
 	}
-	sort.Slice(list, func(i, j int) bool {
-		x, y := list[i].key, list[j].key
-		return x.framework < y.framework || x.framework == y.framework && x.task < y.task
-	})
+	slices.SortFunc(list, func(x, y *task) int { return compareKeys(x.key, y.key) })
 	return list
+}
+
+func compareKeys(a, b taskKey) int {
+	return cmp.Or(cmp.Compare(a.framework, b.framework), cmp.Compare(a.task, b.task))
 }
 
 func unixSeconds(t time.Time) float64 { return float64(t.UnixNano()) / 1e9 }

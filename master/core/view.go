@@ -161,8 +161,8 @@ func (s *State) frameworkView(f *framework) *FrameworkView {
 		Unreachable: f.unreachable.all(), Completed: f.completed.all(),
 		Counters: f.counts.clone(),
 	}
-	for _, a := range f.on {
-		v.Used = v.Used.Plus(a.used[f.id])
+	for _, id := range sortedKeys(f.on) {
+		v.Used = v.Used.Plus(f.on[id].used[f.id])
 	}
 	v.Tasks = f.inOrder.infos()
 	for _, agent := range sortedKeys(f.executors) {
