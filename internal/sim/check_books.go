@@ -1,0 +1,115 @@
+package sim
+
+import (
+	"github.com/mesos/mesos-go/api/v1/lib"
+
+	mastercore "github.com/tombolo-project/tombolo/master/core"
+	"github.com/tombolo-project/tombolo/offers"
+)
+
+// booksBalance: on each agent, what tasks, executors and offers hold is what the
+// master has booked, and no more than there is; scalars, ranges and sets alike (I1).
+func (c *checker) booksBalance(m *master, v *mastercore.View) {
+	used, offered := map[string]offers.Resources{}, map[string]offers.Resources{}
+	for _, f := range v.Frameworks {
+		for _, t := range f.Tasks {
+			if holds(t.GetState()) {
+				c.add(used, t.AgentID.Value, t.Resources)
+			}
+		}
+		for i := range f.Executors {
+			c.add(used, f.Executors[i].AgentID, f.Executors[i].Info.Resources)
+		}
+		for _, o := range f.Offers {
+			c.add(offered, o.AgentID.Value, o.Resources)
+		}
+	}
+	for _, a := range v.Agents {
+		id := a.ID()
+		if !used[id].Equal(a.Used) {
+			c.w.fail("I1", "%s: agent %s: tasks and executors hold %s, booked are %s", m.name, id, used[id], a.Used)
+		}
+		if !offered[id].Equal(a.Offered) {
+			c.w.fail("I1", "%s: agent %s: offers hold %s, booked are %s", m.name, id, offered[id], a.Offered)
+		}
+		if sum := a.Used.Plus(a.Offered).Unallocated(); !a.Total.Contains(sum) {
+			c.w.fail("I1", "%s: agent %s: %s used and offered of %s", m.name, id, sum, a.Total)
+		}
+	}
+}
+
+// holds says whether a task in this state holds its resources.
+func holds(s mesos.TaskState) bool { return !ended(s) && s != mesos.TASK_UNREACHABLE }
+
+func (c *checker) add(sums map[string]offers.Resources, agent string, list []mesos.Resource) {
+	r, err := offers.Parse(list)
+	if err != nil {
+		c.w.fail("I1", "resources that do not parse: %v", err)
+	}
+	sums[agent] = sums[agent].Plus(r)
+}
+
+// oneOfferPerResource: an offer belongs to a framework that is connected and to an
+// agent that is; together with booksBalance, no resource is in two offers (I2).
+func (c *checker) oneOfferPerResource(m *master, v *mastercore.View) {
+	connected := map[string]bool{}
+	for _, a := range v.Agents {
+		connected[a.ID()] = a.Connected
+	}
+	live := c.views[m].offers
+	clear(live)
+	for _, f := range v.Frameworks {
+		for _, o := range f.Offers {
+			if live[o.ID.Value] != "" {
+				c.w.fail("I2", "%s: offer %s is outstanding twice", m.name, o.ID.Value)
+			}
+			live[o.ID.Value] = f.ID()
+			if !f.Connected || !f.Active {
+				c.w.fail("I2", "%s: offer %s is outstanding for framework %s, which is not connected", m.name, o.ID.Value, f.ID())
+			}
+			if !connected[o.AgentID.Value] {
+				c.w.fail("I2", "%s: offer %s is of agent %s, which is not connected", m.name, o.ID.Value, o.AgentID.Value)
+			}
+		}
+	}
+}
+
+// machinesSuffice: what really runs on a machine fits on it (I1). Frameworks that
+// were removed do not count: their tasks are ending, and Mesos offers what they
+// hold before they have.
+func (c *checker) machinesSuffice(a *agent) {
+	var sum offers.Resources
+	for x := range c.live {
+		if x.a != a || c.removedF[x.framework] {
+			continue
+		}
+		for _, t := range x.tasks {
+			if t.ended {
+				continue
+			}
+			r, err := offers.Parse(t.info.Resources)
+			if err != nil {
+				c.w.fail("I1", "task %s: %v", t.info.TaskID.Value, err)
+				return
+			}
+			sum = sum.Plus(r.Unallocated())
+		}
+	}
+	if !a.total.Contains(sum) {
+		c.w.fail("I1", "tasks on %s use %s of %s", a.name, sum, a.total)
+	}
+}
+
+// withinBounds: what a master remembers stays within its limits (I13).
+func (c *checker) withinBounds(m *master, v *mastercore.View) {
+	bound := func(what string, n, most int) {
+		if n > most {
+			c.w.fail("I13", "%s: %d %s, the limit is %d", m.name, n, what, most)
+		}
+	}
+	bound("completed frameworks", len(v.Completed), maxCompletedFrameworks)
+	for _, f := range v.Frameworks {
+		bound("completed tasks", len(f.Completed), maxCompletedTasks)
+		bound("unreachable tasks", len(f.Unreachable), maxUnreachableTasks)
+	}
+}
