@@ -41,3 +41,18 @@ func TestOrderDeliveredTwice(t *testing.T) {
 		})
 	}
 }
+
+// An order for the agent that had this address before, and whose disk is lost, is
+// not for the new one: its master will learn that the old one is no more.
+func TestOrderForAnotherAgent(t *testing.T) {
+	fresh := newRig(t, Recovered{})
+	for name, r := range map[string]*rig{"not registered": fresh, "registered": registeredRig(t)} {
+		m := run("t")
+		m.Task.AgentID.Value = "S-before"
+		for _, e := range r.from(m) {
+			if _, quiet := e.(Log); !quiet {
+				t.Errorf("%s: the order causes %T", name, e)
+			}
+		}
+	}
+}

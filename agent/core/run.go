@@ -62,16 +62,20 @@ func (s *State) launch(o order) {
 		s.log(Warn, "order with an id that can't be a directory, ignored", "reason", text)
 		return
 	}
+	if to := o.tasks[0].AgentID.Value; s.info.ID == nil || to != s.agentID() {
+		s.log(Warn, "order for another agent, which had this address before, ignored", "framework_id", o.framework.ID.Value, "to", to)
+		return
+	}
+	if s.repeated(&o) {
+		s.log(Info, "order for tasks that are here, ignored", "framework_id", o.framework.ID.Value, "executor_id", o.executor.ExecutorID.Value)
+		return
+	}
 	text := unsupported(&o)
 	if text == "" {
 		text = s.unmountable(&o)
 	}
 	if text != "" {
 		s.refuse(o, mesos.TASK_FAILED, mesos.REASON_CONTAINER_LAUNCH_FAILED, "Failed to launch container: "+text)
-		return
-	}
-	if s.repeated(&o) {
-		s.log(Info, "order for tasks that are here, ignored", "framework_id", o.framework.ID.Value, "executor_id", o.executor.ExecutorID.Value)
 		return
 	}
 	f := s.frameworks[o.framework.ID.Value]
