@@ -265,7 +265,7 @@ func (a *agent) exit(x agentcore.Exit) {
 	a.crash("exits: " + x.Reason)
 	if x.Forget {
 		a.w.check.diskLost(a)
-		a.disk = newDisk()
+		a.disk.forget()
 	}
 	a.w.after(a.w.between(time.Second, 10*time.Second), a.boot)
 }

@@ -17,6 +17,9 @@ import (
 type disk struct {
 	info       *mesos.AgentInfo
 	frameworks map[string]*frameworkDir
+	// What is reserved and made, and operations whose results are not acknowledged; they outlive the agent's id.
+	resources  []mesos.Resource
+	operations []mesos.Operation
 }
 
 type frameworkDir struct {
@@ -68,6 +71,8 @@ func (d *disk) save(x agentcore.Effect) bool {
 		if t.acked < len(t.updates) && bytes.Equal(t.updates[t.acked].UUID, x.UUID) {
 			t.acked++
 		}
+	case agentcore.SaveResources:
+		d.resources, d.operations = clones(x.Resources), clones(x.Operations)
 	case agentcore.SaveDone:
 		d.done(x.Run)
 	default:
@@ -135,7 +140,7 @@ func (d *disk) containers() map[string]bool {
 
 // recover reads everything back; alive says which containers were found.
 func (d *disk) recover(alive func(container string) bool) agentcore.Recovered {
-	var r agentcore.Recovered
+	r := agentcore.Recovered{Resources: clones(d.resources), Operations: clones(d.operations)}
 	if d.info == nil {
 		return r
 	}
@@ -165,6 +170,24 @@ func (x *executorDir) recover(alive func(string) bool) agentcore.RecoveredExecut
 		re.Tasks = append(re.Tasks, rt)
 	}
 	return re
+}
+
+// forget makes the next start a new agent.
+func (d *disk) forget() {
+	d.info = nil
+	clear(d.frameworks)
+}
+
+// clones copies a list of messages.
+func clones[T any, P interface {
+	*T
+	wired
+}](list []T) []T {
+	var out []T
+	for i := range list {
+		out = append(out, *clone(P(&list[i])))
+	}
+	return out
 }
 
 // clone copies a message by its wire form.
