@@ -26,7 +26,8 @@ TOOLS := bin/tools
 #   busybox-static                the image "busybox"
 #   curl                          the demo
 #   python3-dev python3-venv      a Mesos framework in Python that the tests run against the master
-PACKAGES := iproute2 nftables util-linux gcc libc6-dev libseccomp-dev busybox-static curl python3-dev python3-venv
+#   zookeeper default-jre-headless  a ZooKeeper, by which Mesos clients find masters
+PACKAGES := iproute2 nftables util-linux gcc libc6-dev libseccomp-dev busybox-static curl python3-dev python3-venv zookeeper default-jre-headless
 
 .PHONY: help
 help: ## list the targets

@@ -19,6 +19,7 @@ import (
 	"github.com/tombolo-project/tombolo/agent/containers"
 	"github.com/tombolo-project/tombolo/agent/core"
 	"github.com/tombolo-project/tombolo/agent/sandbox"
+	"github.com/tombolo-project/tombolo/mesos/detect"
 	"github.com/tombolo-project/tombolo/mesos/libprocess"
 	"github.com/tombolo-project/tombolo/mesos/messages"
 	"github.com/tombolo-project/tombolo/offers"
@@ -29,7 +30,7 @@ import (
 type Config struct {
 	Core       core.Config
 	Self       libprocess.UPID // slave(1)@ip:port
-	Master     libprocess.UPID // the leading master; a static address for now
+	Masters    *detect.Detector
 	Containers containers.Config
 	Strict     bool // --strict: refuse to start on unreadable checkpoints
 	Cleanup    bool // --recover=cleanup: end the executors of the last run and exit
@@ -130,7 +131,7 @@ func (a *Agent) deliver(m libprocess.Message) bool {
 	if a.driverSaid(m.From, decoded) {
 		return true
 	}
-	a.post(core.Received{From: m.From.String(), Message: decoded})
+	a.post(core.Received{From: m.From.String(), Message: decoded, Epoch: m.Epoch})
 	return true
 }
 
@@ -164,9 +165,12 @@ func (a *Agent) Run(ctx context.Context) error {
 	if err := a.step(state, core.RecoveryStarted{}); err != nil {
 		return err
 	}
-	if err := a.step(state, core.MasterDetected{PID: a.cfg.Master.String()}); err != nil {
-		return err
-	}
+	go a.cfg.Masters.Run(ctx, func(leader *mesos.MasterInfo) {
+		if leader == nil {
+			a.log.Warn("no master leads")
+		}
+		a.post(core.MasterDetected{PID: leader.GetPID()})
+	})
 	if a.cfg.GC.Interval > 0 {
 		collector := sandbox.Collector{WorkDir: a.cfg.Core.WorkDir, Delay: a.cfg.GC.Delay, Headroom: a.cfg.GC.Headroom,
 			Interval: a.cfg.GC.Interval, Live: a.sandboxes, Log: a.log}
@@ -307,7 +311,10 @@ func (a *Agent) link(upid string) {
 	if a.unlink != nil {
 		a.unlink()
 	}
-	a.unlink = a.sender.Link(to, func() { a.post(core.MasterExited{PID: upid}) })
+	a.unlink = a.sender.Link(to, func() {
+		a.cfg.Masters.Hurry()
+		a.post(core.MasterExited{PID: upid})
+	})
 }
 
 // recover reads the checkpoints and finds the containers that belong to them.

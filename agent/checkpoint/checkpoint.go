@@ -4,6 +4,7 @@
 //
 //	meta/lock, meta/trash/
 //	meta/resources/resources_and_operations.state  (see resources.go)
+//	meta/epoch (the newest reign of a master that was obeyed; not Mesos's)
 //	meta/slaves/latest -> <agent id>
 //	meta/slaves/<agent id>/slave.info, drain.config (while it drains)
 //	  frameworks/<framework id>/framework.info, framework.pid
@@ -121,6 +122,8 @@ const (
 // Save carries out one Save effect of the core. Other effects are not its business: ok is false.
 func (s *Store) Save(effect core.Effect) (ok bool, err error) {
 	switch e := effect.(type) {
+	case core.SaveEpoch:
+		return true, writeFile(filepath.Join(s.root, "epoch"), []byte(e.Epoch.String()+"\n"))
 	case core.SaveAgent:
 		return true, s.saveAgent(e.Info)
 	case core.SaveFramework:

@@ -14,6 +14,7 @@ import (
 	"github.com/mesos/mesos-go/api/v1/lib"
 
 	"github.com/tombolo-project/tombolo/agent/core"
+	"github.com/tombolo-project/tombolo/mesos/epoch"
 )
 
 // Recover reads everything back. With strict, the first unreadable part is an error
@@ -21,6 +22,9 @@ import (
 func (s *Store) Recover(strict bool) (core.Recovered, error) {
 	var r core.Recovered
 	if err := s.recoverResources(&r); err != nil {
+		return r, err
+	}
+	if err := s.recoverEpoch(&r); err != nil {
 		return r, err
 	}
 	if s.agent == "" {
@@ -74,6 +78,21 @@ func (s *Store) Recover(strict bool) (core.Recovered, error) {
 		}
 	}
 	return r, nil
+}
+
+func (s *Store) recoverEpoch(r *core.Recovered) error {
+	path := filepath.Join(s.root, "epoch")
+	text, err := os.ReadFile(path)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	if err == nil {
+		r.Epoch, err = epoch.Parse(strings.TrimSpace(string(text)))
+	}
+	if err != nil {
+		return fmt.Errorf("recover the newest master's epoch from %s: %w", path, err)
+	}
+	return nil
 }
 
 func (s *Store) executors(f *core.RecoveredFramework, fid string, strict bool) (errs int, err error) {

@@ -5,6 +5,7 @@ import (
 	"github.com/mesos/mesos-go/api/v1/lib"
 	api "github.com/mesos/mesos-go/api/v1/lib/executor"
 
+	"github.com/tombolo-project/tombolo/mesos/epoch"
 	"github.com/tombolo-project/tombolo/mesos/messages"
 )
 
@@ -68,6 +69,9 @@ type Answer struct {
 	Status int
 	Text   string
 }
+
+// SaveEpoch writes the newest epoch that the agent obeyed.
+type SaveEpoch struct{ Epoch epoch.Epoch }
 
 // SaveAgent writes the agent's info with its id.
 type SaveAgent struct{ Info mesos.AgentInfo }
@@ -162,6 +166,7 @@ func (DestroyContainer) effect() {}
 func (Tell) effect()             {}
 func (Hangup) effect()           {}
 func (Answer) effect()           {}
+func (SaveEpoch) effect()        {}
 func (SaveAgent) effect()        {}
 func (SaveFramework) effect()    {}
 func (SaveExecutor) effect()     {}

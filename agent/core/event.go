@@ -3,6 +3,8 @@ package core
 import (
 	"github.com/gogo/protobuf/proto"
 	"github.com/mesos/mesos-go/api/v1/lib"
+
+	"github.com/tombolo-project/tombolo/mesos/epoch"
 )
 
 // Event is a fact the agent learned.
@@ -18,6 +20,7 @@ type MasterExited struct{ PID string }
 type Received struct {
 	From    string
 	Message proto.Message
+	Epoch   epoch.Epoch // in which the sender led; zero when it says nothing, as Mesos's masters
 }
 
 // ContainerStarted says that the wrapper of a container runs in its confinement.

@@ -7,12 +7,14 @@ import (
 	"github.com/mesos/mesos-go/api/v1/lib"
 
 	"github.com/tombolo-project/tombolo/mesos/duration"
+	"github.com/tombolo-project/tombolo/mesos/epoch"
 	"github.com/tombolo-project/tombolo/mesos/messages"
 )
 
 // Recovered is what the disk remembers of earlier runs; the zero value is a new agent.
 type Recovered struct {
 	Info       *mesos.AgentInfo // with id
+	Epoch      epoch.Epoch      // the newest that was obeyed
 	Frameworks []RecoveredFramework
 	// Resources are the reservations and volumes that the flags don't tell; they outlive the agent's id. Operations are
 	// those whose results are not acknowledged.
@@ -52,6 +54,7 @@ type RecoveredTask struct {
 // back (row EXE-08); the others have ended, which their tasks are told at once.
 func (s *State) recover(r Recovered) {
 	s.phase = disconnected
+	s.epoch = r.Epoch
 	s.counters.RecoveryErrors = uint64(r.Errors)
 	s.total, s.unfit = s.withCheckpointed(r.Resources)
 	defer s.showResources()

@@ -30,6 +30,7 @@ func (s *State) startRegistration(delay time.Duration) {
 	s.backoff = s.cfg.BackoffFactor
 	s.authenticated, s.authBackoff = false, s.cfg.AuthenticationBackoff
 	s.cancel(timer{kind: timerPing})
+	s.cancel(timer{kind: timerRegister})
 	if s.master != "" {
 		s.after(delay, timer{kind: timerRegister})
 	}

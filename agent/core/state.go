@@ -11,6 +11,7 @@ import (
 	"github.com/mesos/mesos-go/api/v1/lib"
 	api "github.com/mesos/mesos-go/api/v1/lib/executor"
 
+	"github.com/tombolo-project/tombolo/mesos/epoch"
 	"github.com/tombolo-project/tombolo/offers"
 )
 
@@ -23,7 +24,8 @@ type State struct {
 	info mesos.AgentInfo // with ID once registered
 
 	phase   phase
-	master  string // UPID of the leading master, "" while none is known
+	master  string      // UPID of the leading master, "" while none is known
+	epoch   epoch.Epoch // the newest that was obeyed
 	backoff time.Duration
 	// outdated says that an executor has ended while we asked to be admitted again, so
 	// that the master may let us in by a report that is not true any more.
@@ -154,6 +156,7 @@ type cause struct {
 // Counters are the agent's own metrics.
 type Counters struct {
 	Registrations, LaunchErrors                    uint64
+	OldOrders                                      uint64 // refused, of masters that lead no more
 	ValidUpdates, InvalidUpdates                   uint64
 	ValidMessages, InvalidMessages, RecoveryErrors uint64
 	TasksByState                                   map[mesos.TaskState]uint64 // terminal ones, ever

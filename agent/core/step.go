@@ -4,6 +4,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/tombolo-project/tombolo/mesos/epoch"
 	"github.com/tombolo-project/tombolo/mesos/messages"
 )
 
@@ -49,8 +50,15 @@ func (s *State) fromDriver(from string, m *messages.FrameworkToExecutorMessage) 
 }
 
 // received dispatches a master's message. Whoever is not the leading master is
-// ignored; pings come from an actor of their own at the master's address.
+// ignored, and whoever led before the newest master that this agent obeyed: it may have
+// been stopped, and not know yet that another leads. Pings come from an actor of their
+// own at the master's address.
 func (s *State) received(e Received) {
+	if e.Epoch.Before(s.epoch) {
+		s.counters.OldOrders++
+		s.log(Warn, "message from a master that leads no more, refused", "from", e.From, "message", messages.NameOf(e.Message), "epoch", e.Epoch.String(), "newest", s.epoch.String())
+		return
+	}
 	if ping, ok := e.Message.(*messages.PingSlaveMessage); ok {
 		s.ping(e.From, ping)
 		return
@@ -62,6 +70,10 @@ func (s *State) received(e Received) {
 	if e.From != s.master {
 		s.log(Warn, "message from someone who is not the leading master, ignored", "from", e.From, "master", s.master)
 		return
+	}
+	if e.Epoch != s.epoch && e.Epoch != (epoch.Epoch{}) {
+		s.epoch = e.Epoch
+		s.do(SaveEpoch{Epoch: e.Epoch})
 	}
 	switch m := e.Message.(type) {
 	case *messages.SlaveRegisteredMessage:

@@ -25,6 +25,7 @@ import (
 	"github.com/tombolo-project/tombolo/agent/containers"
 	"github.com/tombolo-project/tombolo/agent/core"
 	"github.com/tombolo-project/tombolo/agent/sandbox"
+	"github.com/tombolo-project/tombolo/mesos/detect"
 	"github.com/tombolo-project/tombolo/mesos/duration"
 	"github.com/tombolo-project/tombolo/mesos/libprocess"
 	"github.com/tombolo-project/tombolo/offers"
@@ -81,7 +82,7 @@ Mesos's names and are read from MESOS_<FLAG> too.`,
 
 func (f *agentFlags) register(flags *pflag.FlagSet) {
 	f.security.register(flags)
-	flags.StringVar(&f.master, "master", "", "the master, HOST:PORT (required)")
+	flags.StringVar(&f.master, "master", "", "the masters, HOST:PORT, HOST1:PORT,HOST2:PORT, zk://[USER:PASSWORD@]HOST:PORT/PATH or file:///PATH with one of these (required)")
 	flags.StringVar(&f.ip, "ip", "", "address to listen on (default: the one that reaches the master)")
 	flags.IntVar(&f.port, "port", 5051, "port to listen on")
 	flags.StringVar(&f.advertiseIP, "advertise_ip", "", "address that others reach this agent at (default: --ip)")
@@ -118,9 +119,12 @@ const defaultIsolation = "cgroups/cpu,cgroups/mem,cgroups/pids"
 
 func (f *agentFlags) run(ctx context.Context, flags *pflag.FlagSet) error {
 	log := slog.Default()
-	master, err := masterAddress(ctx, f.master)
+	if f.master == "" {
+		return errors.New("agent needs --master, HOST:PORT of the master, several of them separated by commas, or zk://HOST:PORT/PATH")
+	}
+	masters, err := detect.New(f.master, log)
 	if err != nil {
-		return err
+		return fmt.Errorf("--master: %w", err)
 	}
 	if f.workDir == "" {
 		return errors.New("agent needs --work_dir, a directory for sandboxes and checkpoints such as /var/lib/mesos")
@@ -147,11 +151,11 @@ func (f *agentFlags) run(ctx context.Context, flags *pflag.FlagSet) error {
 		return err
 	}
 	defer listener.Close()
-	self, err := f.self(listener, master)
+	self, err := f.self(listener, masters)
 	if err != nil {
 		return err
 	}
-	cfg, err := f.config(ctx, self, master, flags, log)
+	cfg, err := f.config(ctx, self, masters, flags, log)
 	if err != nil {
 		return err
 	}
@@ -181,37 +185,12 @@ func (f *agentFlags) run(ctx context.Context, flags *pflag.FlagSet) error {
 	serving := transport.Server(handler, log)
 	go func() { _ = serving.Serve(listener) }()
 	defer serving.Close()
-	log.Info("agent listens", "address", listener.Addr().String(), "pid", self.String(), "master", master.String(), "work_dir", f.workDir)
+	log.Info("agent listens", "address", listener.Addr().String(), "pid", self.String(), "masters", masters.Peers(), "work_dir", f.workDir)
 	return a.Run(ctx)
 }
 
-// masterAddress reads --master.
-func masterAddress(ctx context.Context, text string) (libprocess.UPID, error) {
-	const want = "--master must be HOST:PORT, such as 10.0.0.1:5050"
-	none := libprocess.UPID{}
-	if text == "" {
-		return none, errors.New("agent needs --master; " + want)
-	}
-	if scheme, _, ok := strings.Cut(text, "://"); ok {
-		return none, fmt.Errorf("--master %q: detection by %s:// is not supported yet; %s", text, scheme, want)
-	}
-	host, portText, err := net.SplitHostPort(text)
-	if err != nil || host == "" {
-		return none, fmt.Errorf("--master %q: %s", text, want)
-	}
-	port, err := strconv.Atoi(portText)
-	if err != nil || port < 1 || port > 65535 {
-		return none, fmt.Errorf("--master %q: %q is not a port; %s", text, portText, want)
-	}
-	ips, err := net.DefaultResolver.LookupIP(ctx, "ip4", host)
-	if err != nil {
-		return none, fmt.Errorf("--master %q: %w", text, err)
-	}
-	return libprocess.UPID{ID: "master", Host: ips[0].String(), Port: port}, nil
-}
-
 // self is the address that the master and executors will use.
-func (f *agentFlags) self(l net.Listener, master libprocess.UPID) (libprocess.UPID, error) {
+func (f *agentFlags) self(l net.Listener, masters *detect.Detector) (libprocess.UPID, error) {
 	u := libprocess.UPID{ID: "slave(1)", Host: cmp.Or(f.advertiseIP, f.ip), Port: l.Addr().(*net.TCPAddr).Port}
 	if f.advertisePort != "" {
 		port, err := strconv.Atoi(f.advertisePort)
@@ -221,7 +200,7 @@ func (f *agentFlags) self(l net.Listener, master libprocess.UPID) (libprocess.UP
 		u.Port = port
 	}
 	if u.Host == "" || net.ParseIP(u.Host).IsUnspecified() {
-		conn, err := net.Dial("udp4", master.Address()) // sends nothing: only asks for the route
+		conn, err := net.Dial("udp4", masters.Peers()[0]) // sends nothing: only asks for the route
 		if err != nil {
 			return u, fmt.Errorf("agent can't tell its own address: %w (set --ip)", err)
 		}
@@ -234,7 +213,7 @@ func (f *agentFlags) self(l net.Listener, master libprocess.UPID) (libprocess.UP
 	return u, nil
 }
 
-func (f *agentFlags) config(ctx context.Context, self, master libprocess.UPID, flags *pflag.FlagSet, log *slog.Logger) (agent.Config, error) {
+func (f *agentFlags) config(ctx context.Context, self libprocess.UPID, masters *detect.Detector, flags *pflag.FlagSet, log *slog.Logger) (agent.Config, error) {
 	info, err := f.info(ctx, self)
 	if err != nil {
 		return agent.Config{}, err
@@ -264,7 +243,7 @@ func (f *agentFlags) config(ctx context.Context, self, master libprocess.UPID, f
 	}
 	cfg := agent.Config{
 		GC:   agent.GC{Delay: time.Duration(f.gcDelay), Headroom: f.gcHeadroom, Interval: time.Duration(f.diskWatch)},
-		Self: self, Master: master, Strict: f.strict, Cleanup: f.recover == "cleanup", Log: log,
+		Self: self, Masters: masters, Strict: f.strict, Cleanup: f.recover == "cleanup", Log: log,
 		Containers: containers.Config{
 			Wrapper: executor, RuntimeDir: f.runtimeDir, CgroupsRoot: f.cgroupsRoot, EnableCFS: f.cgroupsCFS, PidsMax: f.pidsMax,
 			DestroyTimeout: time.Duration(f.destroyTimeout), Posix: posix,

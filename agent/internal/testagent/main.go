@@ -21,6 +21,7 @@ import (
 	"github.com/tombolo-project/tombolo/agent/containers"
 	"github.com/tombolo-project/tombolo/agent/core"
 	"github.com/tombolo-project/tombolo/agent/sandbox"
+	"github.com/tombolo-project/tombolo/mesos/detect"
 	"github.com/tombolo-project/tombolo/mesos/libprocess"
 )
 
@@ -41,7 +42,7 @@ func run(args []string) error {
 		return err
 	}
 	self := libprocess.UPID{ID: "slave(1)", Host: "127.0.0.1", Port: listener.Addr().(*net.TCPAddr).Port}
-	master, err := libprocess.ParseUPID("master@" + args[0])
+	masters, err := detect.New(args[0], log)
 	if err != nil {
 		return err
 	}
@@ -51,7 +52,7 @@ func run(args []string) error {
 	}
 	port := int32(self.Port)
 	cfg := agent.Config{
-		Self: self, Master: master, Strict: true, Cleanup: args[6] == "cleanup", Log: log,
+		Self: self, Masters: masters, Strict: true, Cleanup: args[6] == "cleanup", Log: log,
 		Containers: containers.Config{Wrapper: args[4], RuntimeDir: args[2], CgroupsRoot: args[3], PidsMax: 1000},
 		Core: core.Config{
 			Info: mesos.AgentInfo{Hostname: "127.0.0.1", Port: &port, Resources: resources}, PID: self.String(), Address: self.Host,
