@@ -15,6 +15,16 @@ func (b *bits) add(i int) {
 	(*b)[i>>6] |= 1 << (i & 63)
 }
 
+// unite adds what is in o.
+func (b *bits) unite(o bits) {
+	for len(*b) < len(o) {
+		*b = append(*b, 0)
+	}
+	for i, word := range o {
+		(*b)[i] |= word
+	}
+}
+
 func (b bits) remove(i int) {
 	if i>>6 < len(b) {
 		b[i>>6] &^= 1 << (i & 63)

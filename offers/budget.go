@@ -127,16 +127,11 @@ func (b *budget) grant(r *role, kind int, amount Amount) {
 // reserved or revocable for it.
 func (b *budget) refuses(c *client) bool {
 	room := b.room(b.of(c.role), theRest)
-	if len(c.minimum) == 0 {
-		return false
-	}
-	return !slices.ContainsFunc(c.minimum, func(need requirement) bool {
-		for _, n := range need {
-			if kind, known := b.state.kinds.index[n.name]; known && room[kind] < n.amount {
-				return false
-			}
+	return !meets(c.minimum, func(name string) Amount {
+		if kind, known := b.state.kinds.index[name]; known {
+			return room[kind]
 		}
-		return true
+		return unlimited
 	})
 }
 

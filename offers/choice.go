@@ -1,17 +1,16 @@
 package offers
 
 import (
-	"slices"
 	"strings"
 
 	"github.com/mesos/mesos-go/api/v1/lib"
 )
 
-// choice is what a client may have of what is left of an agent. Clients of one role are mostly alike, so one choice often
-// serves several; a grant makes it void.
+// choice is what a client may have of what is left of an agent. One choice serves all clients of a class, until a
+// grant makes it void.
 type choice struct {
-	key    choiceKey
-	why    Why // it may not have it; empty: it may
+	class  *class // whose it is; nil: there is none
+	why    Why    // it may not have it; empty: it may
 	picks  []pick
 	cut    bool      // picks is less than it would be without quotas
 	bundle Resources // picks, if bundled
@@ -25,21 +24,6 @@ type pick struct {
 	amount Amount // of ranges and sets 1
 }
 
-// choiceKey is all that a choice depends on beside what is left.
-type choiceKey struct {
-	agent        *agent
-	role         *role
-	capabilities Capabilities
-	minimum      *requirement // the first; lists are shared or apart, never changed
-}
-
-func first(list []requirement) *requirement {
-	if len(list) == 0 {
-		return nil
-	}
-	return &list[0]
-}
-
 // verdict says why a client may get nothing; why is empty if it may have round.choice.
 type verdict struct {
 	why     Why
@@ -47,15 +31,17 @@ type verdict struct {
 	cut     bool     // it might get something if quotas left more
 }
 
+// ofOne reports whether the verdict is about the client alone, and not about all of its class.
+func (v verdict) ofOne() bool { return v.why == WhyRefused || v.why == WhyShared }
+
 // consider decides whether the client may have anything of what is left of the agent, and leaves that in choice. Every
 // rule here must be one that gives nothing of less to whom it gives nothing of more (see marks).
 func (r *round) consider(c *client, a *agent) verdict {
 	if why := r.bars(c, a); why != "" {
 		return verdict{why: why}
 	}
-	key := choiceKey{a, c.role, c.framework.Capabilities, first(c.minimum)}
-	if r.choice.key != key {
-		r.choice = choice{key: key, picks: r.choice.picks[:0]}
+	if r.choice.class != c.class {
+		r.choice = choice{class: c.class, picks: r.choice.picks[:0]}
 		r.choice.why = r.choose(c, a)
 		if r.choice.why == "" && !r.allocatable(c, a) {
 			r.choice.why = WhyTooLittle
@@ -169,22 +155,14 @@ func (r *round) cut(p *pick, id *identity, room vector) {
 
 // allocatable reports whether the choice meets one of the client's minimums (OFF-12).
 func (r *round) allocatable(c *client, a *agent) bool {
-	if len(c.minimum) == 0 {
-		return true
-	}
-	return slices.ContainsFunc(c.minimum, func(need requirement) bool {
-		for _, n := range need {
-			var sum Amount
-			for _, p := range r.choice.picks {
-				if e := &a.free.entries[p.entry]; e.scalar > 0 && e.id.Value().name == n.name {
-					sum += p.amount
-				}
-			}
-			if sum < n.amount {
-				return false
+	return meets(c.minimum, func(name string) Amount {
+		var sum Amount
+		for _, p := range r.choice.picks {
+			if e := &a.free.entries[p.entry]; e.scalar > 0 && e.id.Value().name == name {
+				sum += p.amount
 			}
 		}
-		return true
+		return sum
 	})
 }
 

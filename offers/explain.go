@@ -226,7 +226,7 @@ func (e *explainer) held(r *round, c *client, a *agent) (Why, string) {
 		}
 	}
 	return WhyHeadroom, fmt.Sprintf("%s is free, but held back for guarantees of other roles that are not met (%s of %s spare)",
-		a.free, e.kinds.text(r.budget.required), e.kinds.text(r.budget.spare))
+		a.free, e.kinds.quantities(r.budget.required), e.kinds.quantities(r.budget.spare))
 }
 
 // quotaText is a role's quota and what it has of it.

@@ -95,6 +95,7 @@ type client struct {
 	suppressed bool
 	minimum    []requirement
 	constraint Constraint // nil: any agent
+	class      *class
 	allocated  vector
 	shared     copies
 	count      uint64 // of bookings ever made; breaks ties (ALC-04)
@@ -123,6 +124,7 @@ func (s *State) PutFramework(f Framework) {
 			s.forgetRefusals(c)
 		}
 		c.subscribed, c.suppressed, c.minimum, c.constraint = true, suppressed, minimum, constraint
+		s.classify(c)
 		s.setOpen(c)
 	}
 	for _, role := range sortedKeys(known.clients) {
@@ -253,6 +255,7 @@ func (s *State) dropIfIdle(c *client) {
 		return
 	}
 	s.reopenClient(c)
+	s.declassify(c)
 	s.open.remove(c.index)
 	s.clients[c.index] = nil
 	s.freeClient = append(s.freeClient, c.index)

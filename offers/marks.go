@@ -15,10 +15,14 @@ func (a *agent) mark(m miss) {
 		a.reopen()
 	}
 	a.ceiling = a.free
+	set := &a.closed
 	if m.cut {
-		a.cut[m.stage].add(int(m.client))
+		set = &a.cut[m.stage]
+	}
+	if m.class != nil {
+		set.unite(m.class.clients)
 	} else {
-		a.closed.add(int(m.client))
+		set.add(int(m.client))
 	}
 }
 

@@ -53,7 +53,9 @@ func quantitiesOf(m mesos.OfferFilters_ResourceQuantities) (Quantities, error) {
 }
 
 // requirement is Quantities in a form that is quick to check.
-type requirement []struct {
+type requirement []leastAmount
+
+type leastAmount struct {
 	name   string
 	amount Amount
 }
@@ -63,10 +65,7 @@ func requirements(list []Quantities) []requirement {
 	for _, q := range list {
 		var need requirement
 		for _, name := range sortedKeys(q) {
-			need = append(need, struct {
-				name   string
-				amount Amount
-			}{name, q[name]})
+			need = append(need, leastAmount{name, q[name]})
 		}
 		out = append(out, need)
 	}
@@ -171,19 +170,6 @@ func (k *kinds) share(allocated, total vector) float64 {
 		}
 	}
 	return dominant
-}
-
-// text is the sum for people: "cpus:4; mem:512", "nothing".
-func (k *kinds) text(v vector) string {
-	q := k.quantities(v)
-	if len(q) == 0 {
-		return "nothing"
-	}
-	var parts []string
-	for _, name := range sortedKeys(q) {
-		parts = append(parts, name+":"+q[name].String())
-	}
-	return strings.Join(parts, "; ")
 }
 
 func (k *kinds) quantities(v vector) Quantities {

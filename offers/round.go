@@ -20,11 +20,12 @@ type Grant struct {
 	Resources              Resources // allocated to Role
 }
 
-// miss is a client that got nothing of an agent of which nothing was granted before in the round.
+// miss is a client, or a class of them, that got nothing of an agent of which nothing was granted before in the round.
 type miss struct {
 	agent, client int32
+	class         *class // nil: the client alone
 	stage         int8
-	cut           bool // it was denied what quotas had left of the agent; else all of it
+	cut           bool // what quotas had left of the agent was denied; else all of it
 }
 
 // ByFramework groups the grants: one OFFERS event each (RUN-09), in the order of each framework's first grant.
@@ -187,6 +188,9 @@ func (r *round) want(a *agent) bool {
 			any = r.wanted.without(r.exceeded, r.wanted)
 		}
 	}
+	if any && len(r.state.usual) > 0 && !meets(r.state.minimum, a.free.Scalar) {
+		any = r.wanted.without(r.state.usual, r.wanted)
+	}
 	for _, f := range a.refused {
 		if any && f.resources.Contains(a.free) {
 			any = r.wanted.without(f.clients, r.wanted)
@@ -298,10 +302,15 @@ func (r *round) try(c *client, a *agent) {
 	}
 }
 
-// missed remembers that the client got nothing, if that says something about the agent as it is.
+// missed passes over the client, or all like it, and remembers that it got nothing, if that says something about the agent as it is.
 func (r *round) missed(c *client, a *agent, v verdict) {
+	m := miss{int32(a.index), int32(c.index), nil, int8(r.stage), v.cut}
+	if !v.ofOne() {
+		m.class = c.class
+		r.wanted.without(c.class.clients, r.wanted)
+	}
 	if r.untouched && v.why != WhyNoProgress {
-		r.plan.misses = append(r.plan.misses, miss{int32(a.index), int32(c.index), int8(r.stage), v.cut})
+		r.plan.misses = append(r.plan.misses, m)
 		if v.cut {
 			r.budget.of(c.role).marked[r.stage] = true
 		}

@@ -70,6 +70,8 @@ type State struct {
 	frameworks map[string]*framework
 	clients    []*client // by client.index; nil is free
 	freeClient []int
+	classes    map[classKey]*class
+	usual      bits // clients that have no minimum of their own
 	open       bits // clients that take offers: active, subscribed, not suppressed
 
 	root      *role
@@ -93,6 +95,7 @@ func NewState(o Options) *State {
 		frameworks: map[string]*framework{},
 		root:       &role{},
 		roles:      map[string]*role{},
+		classes:    map[classKey]*class{},
 		ceilings:   map[*quota]*ceilings{},
 		weights:    map[string]float64{},
 	}

@@ -40,7 +40,7 @@ func TestALC01_RolesView(t *testing.T) {
 		t.Fatal(err)
 	}
 	got := fmt.Sprint(d.Roles())
-	if want := "[{r 1 0.25 map[cpus:1] map[] map[cpus:1] {map[] map[]} []} {r/s 1 0.25 map[cpus:1] map[] map[cpus:1] {map[] map[]} [f1]} {w 2 0 map[] map[] map[] {map[] map[]} []}]"; got != want {
+	if want := "[{r 1 0.25 cpus:1 {} cpus:1 {{} {}} []} {r/s 1 0.25 cpus:1 {} cpus:1 {{} {}} [f1]} {w 2 0 {} {} {} {{} {}} []}]"; got != want {
 		t.Errorf("got %s", got)
 	}
 	d.RemoveFramework("f1")
