@@ -19,8 +19,10 @@ type oracle struct {
 	booked     map[oracleClient]map[string]Resources // by agent
 	filters    []oracleFilter
 	counts     map[oracleClient]int
-	own        map[string]int // bookings ever, by role
-	all        map[string]int // bookings ever, by role, with those of roles below
+	quotas     map[string]Quota
+	whitelist  map[string]bool // nil: all hosts
+	own        map[string]int  // bookings ever, by role
+	all        map[string]int  // bookings ever, by role, with those of roles below
 }
 
 type oracleClient struct{ framework, role string }
@@ -33,7 +35,7 @@ type oracleFilter struct {
 }
 
 func newOracle(o Options) *oracle {
-	return &oracle{options: o, agents: map[string]Agent{}, frameworks: map[string]Framework{}, weights: map[string]float64{},
+	return &oracle{options: o, quotas: map[string]Quota{}, agents: map[string]Agent{}, frameworks: map[string]Framework{}, weights: map[string]float64{},
 		booked: map[oracleClient]map[string]Resources{}, counts: map[oracleClient]int{}, own: map[string]int{}, all: map[string]int{}}
 }
 
@@ -127,7 +129,7 @@ func (o *oracle) dropFilters(drop func(oracleFilter) bool) {
 func (o *oracle) free(agent string) Resources {
 	free := o.agents[agent].Total.Unallocated()
 	for _, byAgent := range o.booked {
-		free = free.without(byAgent[agent].Unallocated())
+		free = free.without(byAgent[agent].Exclusive().Unallocated())
 	}
 	return free
 }
@@ -140,14 +142,17 @@ func (o *oracle) share(matches func(oracleClient) bool) float64 {
 			total[name] += amount
 		}
 	}
+	shared := map[string]Resources{} // by agent, each volume once
 	for c, byAgent := range o.booked {
-		for _, r := range byAgent {
+		for agent, r := range byAgent {
 			if matches(c) {
-				for name, amount := range r.Quantities() {
-					allocated[name] += amount
-				}
+				allocated.Add(r.Exclusive().Quantities(), 1)
+				shared[agent] = shared[agent].Plus(r.Shared().Unallocated()).Once()
 			}
 		}
+	}
+	for _, r := range shared {
+		allocated.Add(r.Quantities(), 1)
 	}
 	var dominant float64
 	for name, amount := range allocated {
@@ -249,16 +254,20 @@ func (o *oracle) orderWithin(clients []oracleClient) []oracleClient {
 	return out
 }
 
-// offerable is what the client may have of what is left (RUN-05, RUN-06, OFF-10, OFF-12), as wire resources.
-func (o *oracle) offerable(c oracleClient, agent string, left Resources) Resources {
+// barred is what keeps an agent from a client whatever is free (RUN-06, OFF-13).
+func (o *oracle) barred(c oracleClient, agent string) bool {
 	a, f := o.agents[agent], o.frameworks[c.framework]
-	if a.Region != "" && a.Region != o.options.Region && !f.Capabilities.RegionAware {
-		return Resources{}
-	}
-	if o.options.FilterGPUs && a.Total.Scalar("gpus") > 0 && !f.Capabilities.GPUs {
-		return Resources{}
-	}
-	if a.LacksMultiRole && f.Capabilities.MultiRole || a.LacksHierarchy && strings.Contains(c.role, "/") {
+	return a.Region != "" && a.Region != o.options.Region && !f.Capabilities.RegionAware ||
+		o.options.FilterGPUs && a.Total.Scalar("gpus") > 0 && !f.Capabilities.GPUs ||
+		a.LacksMultiRole && f.Capabilities.MultiRole ||
+		a.LacksHierarchy && strings.Contains(c.role, "/") ||
+		f.Constraints[c.role] != nil && !f.Constraints[c.role](a.Info)
+}
+
+// offerable is what the client may have of what is left (RUN-04 to RUN-06, OFF-10, OFF-12), as wire resources.
+func (o *oracle) offerable(stage int, c oracleClient, agent string, left Resources) Resources {
+	f := o.frameworks[c.framework]
+	if o.barred(c, agent) {
 		return Resources{}
 	}
 	var chosen []mesos.Resource
@@ -277,6 +286,12 @@ func (o *oracle) offerable(c oracleClient, agent string, left Resources) Resourc
 	offer, err := Parse(chosen)
 	if err != nil {
 		panic(err)
+	}
+	if offer = o.withinQuota(stage, c, offer); offer.IsZero() {
+		return offer
+	}
+	if held := o.booked[c][agent].Unallocated(); offer.Exclusive().IsZero() && held.Contains(offer) {
+		return Resources{} // nothing but volumes that it has
 	}
 	minimums := o.options.MinAllocatable
 	if own, overridden := f.MinAllocatable[c.role]; overridden {
@@ -299,27 +314,4 @@ func (o *oracle) offerable(c oracleClient, agent string, left Resources) Resourc
 		}
 	}
 	return offer
-}
-
-// allocate runs a round over the agents in the given order (RUN-04 to RUN-07), and books it.
-func (o *oracle) allocate(agents []string) []Grant {
-	var grants []Grant
-	for _, id := range agents {
-		if !o.agents[id].Active {
-			continue
-		}
-		var here []Grant
-		left := o.free(id)
-		for _, c := range o.order() {
-			if offer := o.offerable(c, id, left); !offer.IsZero() {
-				here = append(here, Grant{c.framework, c.role, id, offer.Allocate(c.role)})
-				left = left.without(offer)
-			}
-		}
-		for _, g := range here {
-			o.book(oracleClient{g.Framework, g.Role}, g.Agent, g.Resources)
-		}
-		grants = append(grants, here...)
-	}
-	return grants
 }

@@ -9,6 +9,7 @@ type Plan struct {
 	Grants []Grant // in the order decided
 
 	version  uint64
+	promised int    // how many of the grants were made for guarantees, before all others
 	misses   []miss // clients that an agent can't serve: the round's findings, for Apply to remember
 	stale    [stages]bits
 	ceilings []ceilingChange
@@ -86,6 +87,7 @@ func (s *State) Allocate(seed uint64, agents ...string) Plan {
 	}
 	if r.budget != nil {
 		r.play(guarantees, eligible, ^seed)
+		r.plan.promised = len(r.plan.Grants)
 	}
 	r.play(theRest, eligible, seed)
 	return r.plan
@@ -148,6 +150,9 @@ func (r *round) play(stage int, agents []*agent, seed uint64) {
 		}
 		shuffle(candidates, seed)
 		for _, a := range candidates {
+			if r.state.visited != nil {
+				r.state.visited(stage, a)
+			}
 			if r.enter(a) {
 				r.visit(r.order.root, a)
 				r.leave(a)

@@ -83,7 +83,8 @@ type State struct {
 	ceilings  map[*quota]*ceilings
 	whitelist map[string]bool // hostnames; nil: all
 	expiry    expiries
-	tidied    int // length of expiry when it was last tidied
+	visited   func(stage int, a *agent) // for tests: told of each agent that a round looks at; else nil
+	tidied    int                       // length of expiry when it was last tidied
 }
 
 // NewState returns an empty ledger.
