@@ -51,6 +51,7 @@ type world struct {
 	oracle *oracle
 	now    time.Time
 	seed   uint64
+	plain  bool // all are capable of everything and stay, so that quota, volumes and marks come into play more often
 }
 
 func newWorld(t *rapid.T) *world {
@@ -62,7 +63,8 @@ func newWorld(t *rapid.T) *world {
 		o.ExcludedFromShares = []string{"gpus", "mem"}
 	}
 	o.RoleSorter, o.FrameworkSorter = Sorter(rapid.IntRange(0, 5).Draw(t, "roleSorter")/5), Sorter(rapid.IntRange(0, 5).Draw(t, "frameworkSorter")/5)
-	w := &world{state: NewState(o), oracle: newOracle(o), now: time.Unix(1000, 0)}
+	plain := rapid.Bool().Draw(t, "plain")
+	w := &world{plain: plain, state: NewState(o), oracle: newOracle(o), now: time.Unix(1000, 0)}
 	w.state.Advance(w.now)
 	w.oracle.now = w.now.UnixNano()
 	return w
@@ -76,6 +78,14 @@ func (w *world) putAgent(t *rapid.T) {
 		Region:         rapid.SampledFrom([]string{"", "", "here", "there"}).Draw(t, "region"),
 		LacksMultiRole: rapid.IntRange(0, 9).Draw(t, "lacksMultiRole") == 0,
 		LacksHierarchy: rapid.IntRange(0, 9).Draw(t, "lacksHierarchy") == 0,
+	}
+	if w.plain {
+		a.Region, a.LacksMultiRole, a.LacksHierarchy = "", false, false
+	}
+	if rapid.IntRange(0, 3).Draw(t, "disks") == 0 { // of one name and apart
+		disk := scalar("cpus", 2)
+		disk.Disk = &mesos.Resource_DiskInfo{Source: &mesos.Resource_DiskInfo_Source{Type: mesos.Resource_DiskInfo_Source_PATH}}
+		a.Total = a.Total.mustPlus(disk)
 	}
 	w.state.PutAgent(a)
 	w.oracle.agents[a.ID] = a
@@ -123,6 +133,9 @@ func (w *world) putFramework(t *rapid.T) {
 			Shared: rapid.Bool().Draw(t, "shared"), ReservationRefinement: rapid.Bool().Draw(t, "refinement"), RegionAware: rapid.Bool().Draw(t, "region"),
 		},
 	}
+	if w.plain {
+		f.Active, f.Capabilities = true, Capabilities{true, true, true, true, true, true}
+	}
 	for _, role := range roles {
 		if rapid.IntRange(0, 5).Draw(t, "suppressed") == 0 {
 			f.Suppressed = append(f.Suppressed, role)
@@ -151,6 +164,9 @@ func (w *world) putFramework(t *rapid.T) {
 
 func (w *world) frameworkLeaves(t *rapid.T) {
 	id := rapid.SampledFrom(worldFrameworks).Draw(t, "framework")
+	if w.plain && rapid.IntRange(0, 5).Draw(t, "rarely") > 0 {
+		return
+	}
 	if rapid.IntRange(0, 2).Draw(t, "forEver") == 0 {
 		w.state.RemoveFramework(id)
 		w.oracle.removeFramework(id)
