@@ -7,7 +7,6 @@ import (
 	"net"
 	"os"
 	"path/filepath"
-	"strings"
 	"time"
 
 	"github.com/mesos/mesos-go/api/v1/lib"
@@ -50,6 +49,7 @@ type Config struct {
 	RootSubmissions                 bool
 	FilterGPUResources              bool
 	MinAllocatable                  string // "cpus:0.01|mem:32"
+	Allocator                       Allocator
 	MaxCompletedFrameworks          int
 	MaxCompletedTasksPerFramework   int
 	MaxUnreachableTasksPerFramework int
@@ -75,6 +75,7 @@ func Default() Config {
 		RootSubmissions: true, FilterGPUResources: true, MinAllocatable: "cpus:0.01|mem:32",
 		MaxCompletedFrameworks: 50, MaxCompletedTasksPerFramework: 1000, MaxUnreachableTasksPerFramework: 1000,
 		RegistryGCInterval: 15 * time.Minute, RegistryMaxAgentAge: 14 * 24 * time.Hour, RegistryMaxAgentCount: 102400,
+		Allocator:      Allocator{RoleSorter: "drf", FrameworkSorter: "drf"},
 		MaxSubscribers: 1000, PerFrameworkMetrics: true, Security: defaultSecurity(),
 		Flags: map[string]string{},
 	}
@@ -83,7 +84,7 @@ func Default() Config {
 // Validate says all that is wrong with the configuration, one sentence each. It
 // makes the work directory if only its last element is missing.
 func (c *Config) Validate() error {
-	return errors.Join(c.validAddresses(), c.validWorkDir(), c.validTimes(), c.validRoles())
+	return errors.Join(c.validAddresses(), c.validWorkDir(), c.validTimes(), c.validRoles(), c.Allocator.valid())
 }
 
 func (c *Config) validAddresses() error {
@@ -203,42 +204,19 @@ func (c *Config) validRoles() error {
 			errs = append(errs, fmt.Errorf("--weights: the weight %g of role %q is not above 0", w, r))
 		}
 	}
-	if _, err := minAllocatable(c.MinAllocatable); err != nil {
+	if _, err := offers.ParseMinAllocatable(c.MinAllocatable); err != nil {
 		errs = append(errs, fmt.Errorf("--min_allocatable_resources: %w", err))
 	}
 	return errors.Join(errs...)
 }
 
-// minAllocatable reads alternatives like "cpus:0.01|mem:32".
-func minAllocatable(text string) ([]offers.Quantities, error) {
-	var list []offers.Quantities
-	if text == "" {
-		return nil, nil
-	}
-	for _, alternative := range strings.Split(text, "|") {
-		r, err := offers.ParseText(alternative, "*")
-		if err != nil {
-			return nil, err
-		}
-		q := offers.Quantities{}
-		for _, x := range r.Mesos() {
-			if x.GetType() != mesos.SCALAR {
-				return nil, fmt.Errorf("%s is no number", x.Name)
-			}
-			q[x.Name] = r.Scalar(x.Name)
-		}
-		list = append(list, q)
-	}
-	return list, nil
-}
-
 // core is what the core has to know of the configuration.
 func (c *Config) core(info mesos.MasterInfo, acls *security.ACLs) core.Config {
-	least, err := minAllocatable(c.MinAllocatable)
+	least, err := offers.ParseMinAllocatable(c.MinAllocatable)
 	if err != nil { // Validate looked at it
 		panic(err)
 	}
-	return core.Config{
+	out := core.Config{
 		ACLs: acls, AuthenticateAgents: c.Security.AuthenticateAgents, AuthenticateFrameworks: c.Security.AuthenticateFrameworks,
 		Master: info, AllocationInterval: c.AllocationInterval, OfferTimeout: c.OfferTimeout,
 		AgentPingTimeout: c.AgentPingTimeout, MaxAgentPingTimeouts: c.MaxAgentPingTimeouts, AgentReregisterTimeout: c.AgentReregisterTimeout,
@@ -248,4 +226,6 @@ func (c *Config) core(info mesos.MasterInfo, acls *security.ACLs) core.Config {
 		RegistryMaxCount: c.RegistryMaxAgentCount, RegistryGCInterval: c.RegistryGCInterval,
 		ConstraintLimits: constraints.DefaultLimits,
 	}
+	c.Allocator.into(&out)
+	return out
 }

@@ -15,7 +15,7 @@ var settled = map[string]string{
 	"allocator": "hierarchical", "allocator_agent_recovery_factor": "0.8", "allocator_recovery_timeout": "10mins",
 	"authenticate_agents": "false", "authenticate_frameworks": "false", "authenticate_http_frameworks": "false",
 	"authenticate_http_readonly": "false", "authenticate_http_readwrite": "false", "authentication_v0_timeout": "15secs",
-	"authenticators": "crammd5", "authorizers": "local", "framework_sorter": "drf", "role_sorter": "drf", "help": "false",
+	"authenticators": "crammd5", "authorizers": "local", "help": "false",
 	"hostname_lookup": "true", "http_authenticators": "basic", "initialize_driver_logging": "true", "log_auto_initialize": "true",
 	"logbufsecs": "0", "memory_profiling": "false", "offer_constraints_re2_max_mem": "4KB", "offer_constraints_re2_max_program_size": "100",
 	"quiet": "false", "recovery_agent_removal_limit": "100%", "registry_store_timeout": "20secs", "registry_strict": "false",
@@ -45,6 +45,7 @@ func shownFlags(c *Config, hostname string) (mesos, own map[string]string) {
 		"max_unreachable_tasks_per_framework":   strconv.Itoa(c.MaxUnreachableTasksPerFramework),
 		"max_operator_event_stream_subscribers": strconv.Itoa(c.MaxSubscribers), "publish_per_framework_metrics": strconv.FormatBool(c.PerFrameworkMetrics),
 		"root_submissions": strconv.FormatBool(c.RootSubmissions), "filter_gpu_resources": strconv.FormatBool(c.FilterGPUResources),
+		"framework_sorter": c.Allocator.FrameworkSorter, "role_sorter": c.Allocator.RoleSorter,
 		"min_allocatable_resources": c.MinAllocatable, "work_dir": c.WorkDir, "logging_level": glogLevel(c.LogLevel.Level()),
 	} {
 		mesos[name] = value

@@ -180,6 +180,9 @@ func (p *process) lead(ctx context.Context) error {
 		"unreachable_agents", len(loaded.Unreachable), "recovered_frameworks", len(loaded.Frameworks))
 	var parts sync.WaitGroup
 	parts.Go(func() { o.run(ctx) })
+	if path := p.cfg.Allocator.Whitelist; path != "" {
+		parts.Go(func() { watchWhitelist(ctx, path, func(e core.Event) { o.post(letter{event: e}) }, p.log) })
+	}
 	parts.Go(func() {
 		if err := o.writer.run(ctx); err != nil {
 			cancel(err)
@@ -263,5 +266,10 @@ func identity(cfg Config, at *net.TCPAddr) (mesos.MasterInfo, libprocess.UPID, e
 			{Type: codec.MasterQuotaV2},
 		},
 	}
+	domain, err := cfg.Allocator.domain()
+	if err != nil {
+		return mesos.MasterInfo{}, libprocess.UPID{}, fmt.Errorf("--domain: %w", err)
+	}
+	info.Domain = domain
 	return info, self, nil
 }

@@ -22,6 +22,7 @@ type masterFlags struct {
 	etcd           string
 
 	etcdSession, allocationInterval, offerTimeout, pingTimeout, reregisterTimeout, gcInterval, maxAgentAge, authenticationTimeout duration.Flag
+	fairExcluded                                                                                                                  string
 }
 
 // masterCommand is `tombolo master`: the one who makes offers.
@@ -81,6 +82,7 @@ func (f *masterFlags) register(flags *pflag.FlagSet) {
 	flags.BoolVar(&c.RootSubmissions, "root_submissions", c.RootSubmissions, "allow frameworks of user root")
 	flags.BoolVar(&c.FilterGPUResources, "filter_gpu_resources", c.FilterGPUResources, "offer agents with GPUs only to frameworks that ask for GPUs")
 	flags.StringVar(&c.MinAllocatable, "min_allocatable_resources", c.MinAllocatable, "least amounts that make an offer, alternatives separated by |")
+	f.registerAllocator(flags)
 	flags.IntVar(&c.MaxCompletedFrameworks, "max_completed_frameworks", c.MaxCompletedFrameworks, "removed frameworks remembered")
 	flags.IntVar(&c.MaxCompletedTasksPerFramework, "max_completed_tasks_per_framework", c.MaxCompletedTasksPerFramework, "ended tasks remembered per framework")
 	flags.IntVar(&c.MaxUnreachableTasksPerFramework, "max_unreachable_tasks_per_framework", c.MaxUnreachableTasksPerFramework, "unreachable tasks remembered per framework")
@@ -91,6 +93,15 @@ func (f *masterFlags) register(flags *pflag.FlagSet) {
 	flags.IntVar(&c.RegistryMaxAgentCount, "registry_max_agent_count", c.RegistryMaxAgentCount, "unreachable and gone agents remembered")
 }
 
+func (f *masterFlags) registerAllocator(flags *pflag.FlagSet) {
+	a := &f.cfg.Allocator
+	flags.StringVar(&a.RoleSorter, "role_sorter", a.RoleSorter, "which role is offered resources first: drf (who has the least for its weight) or random")
+	flags.StringVar(&a.FrameworkSorter, "framework_sorter", a.FrameworkSorter, "which framework of a role: drf or random")
+	flags.StringVar(&f.fairExcluded, "fair_sharing_excluded_resource_names", "", "resources that don't count toward fair shares, name1,name2")
+	flags.StringVar(&a.Whitelist, "whitelist", "", "file with the hosts, one a line, whose agents are offered; read every 5 seconds (default: all)")
+	flags.StringVar(&a.Domain, "domain", "", "where the master is, as JSON or a file: agents of other regions are offered only to frameworks that know regions")
+}
+
 func (f *masterFlags) run(ctx context.Context, flags *pflag.FlagSet) error {
 	c := f.cfg
 	c.AllocationInterval, c.OfferTimeout = time.Duration(f.allocationInterval), time.Duration(f.offerTimeout)
@@ -99,6 +110,9 @@ func (f *masterFlags) run(ctx context.Context, flags *pflag.FlagSet) error {
 	c.EtcdSessionTimeout = time.Duration(f.etcdSession)
 	if f.etcd != "" {
 		c.Etcd.Endpoints = strings.Split(f.etcd, ",")
+	}
+	if f.fairExcluded != "" {
+		c.Allocator.FairExcluded = strings.Split(f.fairExcluded, ",")
 	}
 	if f.roles != "" {
 		c.Roles = strings.Split(f.roles, ",")

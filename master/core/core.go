@@ -31,6 +31,9 @@ type Config struct {
 	FilterGPUs             bool // offer agents that have gpus only to GPU_RESOURCES frameworks
 	MinAllocatable         []offers.Quantities
 	Region                 string // the master's own
+	RoleSorter             offers.Sorter
+	FrameworkSorter        offers.Sorter
+	ExcludedFromShares     []string // kinds of resources that don't count toward fair shares
 	MaxCompletedFrameworks int
 	MaxCompletedTasks      int // per framework
 	MaxUnreachableTasks    int // per framework
@@ -80,6 +83,7 @@ type State struct {
 	authenticated map[string]security.Principal // by pid; see authenticate.go
 
 	timers    timers
+	recovery  recovery
 	allocate  bool            // an allocation run is due at once,
 	dirtyAll  bool            // over all agents
 	dirty     map[string]bool // or over these
@@ -118,7 +122,7 @@ func New(cfg Config, reg *Registry, now time.Time) *State {
 		offers:        map[string]*offer{},
 		weights:       map[string]float64{},
 		dirty:         map[string]bool{},
-		ledger:        offers.NewState(offers.Options{MinAllocatable: cfg.MinAllocatable, FilterGPUs: cfg.FilterGPUs, Region: cfg.Region}),
+		ledger:        newLedger(cfg),
 		nextBatch:     now.Add(cfg.AllocationInterval),
 		counts:        newCounters(),
 		authenticated: map[string]security.Principal{},
@@ -138,6 +142,7 @@ func New(cfg Config, reg *Registry, now time.Time) *State {
 	for _, c := range sortedConfigs(reg.Quotas) {
 		s.applyQuota(c)
 	}
+	s.recovery = newRecovery(s, now)
 	s.recoverFrameworks(reg.Frameworks)
 	if len(s.recovered) > 0 {
 		s.timers.add(timer{at: now.Add(cfg.AgentReregisterTimeout), kind: recoveredExpire})
@@ -196,6 +201,8 @@ func (s *State) Step(now time.Time, e Event) []Effect {
 		delete(s.authenticated, e.PID)
 	case Authenticated:
 		s.authenticated[e.PID] = e.Principal
+	case WhitelistRead:
+		s.whitelistRead(e)
 	case Ticked:
 		s.tick()
 	default:

@@ -94,6 +94,9 @@ type Authenticated struct {
 	Principal security.Principal
 }
 
+// WhitelistRead says which hosts the whitelist has now (reference row ALT-06); nil stands for all.
+type WhitelistRead struct{ Hosts []string }
+
 // Ticked says that the time of State.Deadline has come.
 type Ticked struct{}
 
@@ -108,6 +111,7 @@ func (TornDown) event()            {}
 func (WeightsUpdated) event()      {}
 func (AuthenticationBegan) event() {}
 func (Authenticated) event()       {}
+func (WhitelistRead) event()       {}
 func (Ticked) event()              {}
 
 // Effect is an order the master gives. Effects are carried out in their order.

@@ -39,6 +39,10 @@ func (s *State) allocateAll() {
 // runAllocation lets the ledger decide and makes the offers it grants. batch says
 // that all agents are looked at, as each allocation interval does.
 func (s *State) runAllocation(batch bool) {
+	if s.recovering() {
+		s.dirtyAll = true
+		return
+	}
 	s.ledger.Advance(s.now)
 	s.counts.AllocationRuns++
 	s.seed++
