@@ -160,7 +160,7 @@ func (o *owner) carryOut(effects []core.Effect) {
 			if len(o.watchers) == 0 {
 				break
 			}
-			announcement := api.NewAnnouncement(e.Event)
+			announcement := api.NewAnnouncement(e)
 			for _, w := range o.watchers {
 				w.Announce(announcement)
 			}

@@ -244,14 +244,14 @@ func (s *Server) versionInfo() mesos.VersionInfo {
 func (s *Server) watch(w http.ResponseWriter, r *http.Request, c codec.Codec) {
 	// The stream a watcher reads begins with the state, which is made here, away from
 	// the master's goroutine; what happens meanwhile waits in the other stream.
-	stream := NewStream()
+	stream := NewStream(s.approver(r))
 	v, err := s.backend.Watch(r.Context(), stream)
 	if err != nil {
 		refuse(w, http.StatusServiceUnavailable, "%s", err)
 		return
 	}
 	defer s.backend.Unwatch(stream)
-	snapshot, err := s.renderer.once(r.Context(), func(f *forms) *document { return f.api(c).subscribed(v) })
+	snapshot, err := s.renderer.once(r.Context(), func(f *forms) *document { return f.api(c).subscribed(v.Filtered(s.approver(r))) })
 	if err != nil {
 		refuse(w, http.StatusServiceUnavailable, "%s", err)
 		return

@@ -11,8 +11,10 @@ import (
 
 	"github.com/gogo/protobuf/proto"
 
+	"github.com/tombolo-project/tombolo/master/core"
 	"github.com/tombolo-project/tombolo/mesos/codec"
 	"github.com/tombolo-project/tombolo/mesos/recordio"
+	"github.com/tombolo-project/tombolo/security"
 )
 
 // Limits of one event stream.
@@ -33,16 +35,19 @@ var (
 // Stream is a queue of events on their way to one client. Its methods are safe
 // for concurrent use and never block.
 type Stream struct {
-	limit    int        // of queue
-	mu       sync.Mutex // protects the fields below
-	queue    []any      // proto.Message, *Announcement or *document
+	limit    int               // of queue
+	approver security.Approver // whom it is for
+	mu       sync.Mutex        // protects the fields below
+	queue    []any             // proto.Message, *Announcement or *document
 	finished bool
 	failed   error
 	wake     chan struct{} // has room for one
 }
 
-// NewStream returns an empty stream for an operator.
-func NewStream() *Stream { return &Stream{limit: maxPending, wake: make(chan struct{}, 1)} }
+// NewStream returns an empty stream for an operator, who sees what the approver allows.
+func NewStream(a security.Approver) *Stream {
+	return &Stream{limit: maxPending, approver: a, wake: make(chan struct{}, 1)}
+}
 
 // NewSchedulerStream returns an empty stream for a scheduler. It holds more: one answer
 // of the master to RECONCILE, or the loss of a rack, is an event for each task, and
@@ -52,8 +57,16 @@ func NewSchedulerStream() *Stream { return &Stream{limit: maxEvents, wake: make(
 // Send queues an event. A client that is too far behind is disconnected instead.
 func (s *Stream) Send(event proto.Message) { s.push(event) }
 
-// Announce queues an event that others get, too.
-func (s *Stream) Announce(a *Announcement) { s.push(a) }
+// Announce queues an event that others get, too, as far as this one may see it.
+func (s *Stream) Announce(a *Announcement) {
+	switch seen := a.said.Seen(s.approver); seen {
+	case nil:
+	case a.said.Event:
+		s.push(a)
+	default:
+		s.push(seen)
+	}
+}
 
 func (s *Stream) push(event any) {
 	s.mu.Lock()
@@ -182,15 +195,16 @@ func recordOf(c codec.Codec, event any) ([]byte, error) {
 
 // Announcement is an event for many streams. It is rendered once in each form.
 type Announcement struct {
-	event proto.Message
+	said  core.Announce
 	json  func() ([]byte, error)
 	proto func() ([]byte, error)
 }
 
 // NewAnnouncement prepares an event, which must not change any more.
-func NewAnnouncement(event proto.Message) *Announcement {
+func NewAnnouncement(said core.Announce) *Announcement {
+	event := said.Event
 	return &Announcement{
-		event: event,
+		said:  said,
 		json:  sync.OnceValues(func() ([]byte, error) { return render(codec.JSON, event) }),
 		proto: sync.OnceValues(func() ([]byte, error) { return render(codec.Protobuf, event) }),
 	}

@@ -13,12 +13,13 @@ import (
 
 	"github.com/tombolo-project/tombolo/mesos/codec"
 	"github.com/tombolo-project/tombolo/mesos/recordio"
+	"github.com/tombolo-project/tombolo/security"
 )
 
 var beatEvent = &scheduler.Event{Type: scheduler.Event_HEARTBEAT}
 
 func TestD19_SlowReaderIsDisconnectedAndCostsNoMemory(t *testing.T) {
-	s := NewStream()
+	s := NewStream(security.Approver{})
 	for range maxPending + 10 {
 		s.Send(beatEvent)
 	}
@@ -41,7 +42,7 @@ func TestREC01_AnAnswerForEachOfManyTasksFitsASchedulersStream(t *testing.T) {
 }
 
 func TestStreamEndsAfterWhatWasSent(t *testing.T) {
-	s := NewStream()
+	s := NewStream(security.Approver{})
 	ended := make(chan error, 1)
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { ended <- s.serve(r.Context(), w, codec.JSON) }))
 	defer server.Close()
@@ -74,7 +75,7 @@ func TestStreamEndsAfterWhatWasSent(t *testing.T) {
 }
 
 func TestStreamEndsWithItsClient(t *testing.T) {
-	s := NewStream()
+	s := NewStream(security.Approver{})
 	ended := make(chan error, 1)
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { ended <- s.serve(r.Context(), w, codec.JSON) }))
 	defer server.Close()

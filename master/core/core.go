@@ -5,7 +5,6 @@ import (
 	"time"
 
 	"github.com/mesos/mesos-go/api/v1/lib"
-	"github.com/mesos/mesos-go/api/v1/lib/master"
 	"github.com/mesos/mesos-go/api/v1/lib/quota"
 	"github.com/mesos/mesos-go/api/v1/lib/scheduler"
 
@@ -250,9 +249,6 @@ func (s *State) emit(e Effect) { s.effects = append(s.effects, e) }
 
 // changed notes that the visible state is another now.
 func (s *State) changed() { s.version++ }
-
-// announce tells the operators who listen.
-func (s *State) announce(e *master.Event) { s.emit(Announce{Event: e}) }
 
 // reply answers a request.
 func (s *State) reply(id RequestID, status int, format string, args ...any) {

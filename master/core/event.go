@@ -3,7 +3,6 @@ package core
 import (
 	"github.com/gogo/protobuf/proto"
 	"github.com/mesos/mesos-go/api/v1/lib"
-	"github.com/mesos/mesos-go/api/v1/lib/master"
 	"github.com/mesos/mesos-go/api/v1/lib/scheduler"
 
 	"github.com/tombolo-project/tombolo/mesos/constraints"
@@ -147,9 +146,6 @@ type LinkAgent struct{ PID string }
 // WriteRegistry orders a change to be made durable; RegistryWritten follows.
 type WriteRegistry struct{ Change RegistryChange }
 
-// Announce orders an event to be sent to all operators who subscribed.
-type Announce struct{ Event *master.Event }
-
 // Note is something an operator would want to find in the log. Error says that
 // someone must act. Attributes alternate keys and values.
 type Note struct {
@@ -164,5 +160,4 @@ func (Reply) effect()         {}
 func (SendAgent) effect()     {}
 func (LinkAgent) effect()     {}
 func (WriteRegistry) effect() {}
-func (Announce) effect()      {}
 func (Note) effect()          {}

@@ -80,7 +80,7 @@ func (s *State) start(b *bargain, t *mesos.TaskInfo, executor *mesos.ExecutorID)
 	entered.booked = true
 	s.use(a, f, entered.resources)
 	b.launched = true
-	s.announce(&master.Event{Type: master.Event_TASK_ADDED, TaskAdded: &master.Event_TaskAdded{Task: *entered.info}})
+	s.announceTask(&master.Event{Type: master.Event_TASK_ADDED, TaskAdded: &master.Event_TaskAdded{Task: *entered.info}}, entered)
 	return entered.resources
 }
 

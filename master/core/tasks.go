@@ -244,9 +244,9 @@ func (s *State) setTaskStatus(t *task, status *mesos.TaskStatus, latest mesos.Ta
 	}
 	s.touch(s.frameworks[t.key.framework], t.agent)
 	if before != latest || checkReason(status) {
-		s.announce(&master.Event{Type: master.Event_TASK_UPDATED, TaskUpdated: &master.Event_TaskUpdated{
+		s.announceTask(&master.Event{Type: master.Event_TASK_UPDATED, TaskUpdated: &master.Event_TaskUpdated{
 			FrameworkID: mesos.FrameworkID{Value: t.key.framework}, Status: kept, State: &latest,
-		}})
+		}}, t)
 	}
 }
 

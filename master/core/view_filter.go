@@ -4,7 +4,6 @@ import (
 	"github.com/mesos/mesos-go/api/v1/lib"
 	"github.com/mesos/mesos-go/api/v1/lib/maintenance"
 
-	"github.com/tombolo-project/tombolo/offers"
 	"github.com/tombolo-project/tombolo/offers/operations"
 	"github.com/tombolo-project/tombolo/security"
 )
@@ -145,16 +144,4 @@ func SeesExecutor(a security.Approver, x *mesos.ExecutorInfo, f *mesos.Framework
 		user = *x.Command.User
 	}
 	return a.Approved(security.ViewExecutor, security.Named(user))
-}
-
-// seenResources leaves out what is reserved for roles that are not visible.
-func seenResources(list []mesos.Resource, visible func(string) bool) []mesos.Resource {
-	var seen []mesos.Resource
-	for i := range list {
-		r, err := offers.Parse(list[i : i+1])
-		if err == nil && r.VisibleTo(visible).Equal(r) {
-			seen = append(seen, list[i])
-		}
-	}
-	return seen
 }
