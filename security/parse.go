@@ -51,6 +51,17 @@ func ParseACLs(document []byte) (*ACLs, error) {
 	return a, nil
 }
 
+// Lists are the keys of an ACL document, each with the field of its entries that names the objects.
+func Lists() map[string]string {
+	all := map[string]string{}
+	for _, k := range kinds {
+		for _, key := range k.lists {
+			all[key] = k.field
+		}
+	}
+	return all
+}
+
 func parseList(k kind, text json.RawMessage) ([]rule, error) {
 	var entries []map[string]json.RawMessage
 	if err := strict(text, &entries); err != nil {

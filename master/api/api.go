@@ -85,15 +85,27 @@ type Server struct {
 	backend Backend
 	facts   Facts
 	log     *slog.Logger
-	mux     *http.ServeMux
+	mux     *mux
 
 	renderer  *renderer
 	cacheHits atomic.Uint64 // answers that were shared
 }
 
+// mux is a ServeMux that remembers its patterns, so that a test can see that each is guarded.
+type mux struct {
+	*http.ServeMux
+	patterns []string
+}
+
+// HandleFunc registers a handler.
+func (m *mux) HandleFunc(pattern string, h func(http.ResponseWriter, *http.Request)) {
+	m.patterns = append(m.patterns, pattern)
+	m.ServeMux.HandleFunc(pattern, h)
+}
+
 // New returns the handler of the master's HTTP API.
 func New(b Backend, f Facts, log *slog.Logger) *Server {
-	s := &Server{backend: b, facts: f, log: log, mux: http.NewServeMux(), renderer: newRenderer(b.View)}
+	s := &Server{backend: b, facts: f, log: log, mux: &mux{ServeMux: http.NewServeMux()}, renderer: newRenderer(b.View)}
 	both := func(path string, h http.HandlerFunc) {
 		s.mux.HandleFunc(path, h)
 		s.mux.HandleFunc("/master"+path, h)
