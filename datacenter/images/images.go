@@ -180,6 +180,9 @@ func Serve(ctx context.Context, address, programs string, log *slog.Logger) erro
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(listener) }()
 	if err := fill(ctx, listener.Addr().String(), programs); err != nil {
+		if ctx.Err() != nil {
+			err = nil // told to end before it was full
+		}
 		return errors.Join(err, server.Close())
 	}
 	log.Info("image registry is ready", "address", listener.Addr().String(), "images", len(Catalogue))
