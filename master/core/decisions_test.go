@@ -32,7 +32,7 @@ func TestDecisionsOutliveTheMaster(t *testing.T) {
 		o.w.subscribe(info)
 		r.Repeat(map[string]func(*rapid.T){
 			"quota": o.quota, "schedule": o.schedule, "machine": o.machine, "agent": o.agent,
-			"write": o.write, "write more": o.write, "write it": o.write, "fail": o.fail, "crash": o.crash, "return": o.comeBack, "time": o.time, "": o.check,
+			"write": o.write, "write more": o.write, "write it": o.write, "fail": o.fail, "crash": o.crash, "settle": o.settle, "return": o.comeBack, "time": o.time, "": o.check,
 		})
 	})
 }
@@ -186,6 +186,16 @@ func (o *operators) fail(*rapid.T) {
 	if len(o.w.held) > 0 {
 		o.w.written(errors.New("no quorum"))
 		o.hear()
+	}
+}
+
+// settle writes all there is to write: then nobody waits for an answer.
+func (o *operators) settle(r *rapid.T) {
+	for len(o.w.held) > 0 {
+		o.write(r)
+	}
+	if len(o.asked) > 0 {
+		o.t.Fatalf("never answered: %v", o.asked)
 	}
 }
 

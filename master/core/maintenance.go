@@ -135,7 +135,13 @@ func (s *State) machinesUp(e MachinesUpWanted) {
 			s.reply(e.Request, 400, "%s", err)
 			return
 		}
-		s.writeDecision(e.Request, RegistryChange{Kind: StopMaintenance, Machines: e.Machines}, func() {})
+		s.writeDecision(e.Request, RegistryChange{Kind: StopMaintenance, Machines: e.Machines}, func() {
+			for _, a := range s.sortedAgents() { // one whose removal is not stored yet
+				if _, scheduled := s.reg.Machines[a.machine()]; !scheduled && a.upkeep != nil {
+					s.scheduleChanged(a)
+				}
+			}
+		})
 	})
 }
 
@@ -192,13 +198,20 @@ func (s *State) shutDownForMaintenance(a *agent) {
 	text := downMessage
 	s.deactivate(a)
 	s.sendAgent(a, &messages.ShutdownMessage{Message: &text})
-	s.whenSettled(0, a.id, func() {
-		if s.agents[a.id] != a {
+	s.removeForMaintenance(a.id)
+}
+
+// removeForMaintenance forgets an agent that was shut down, as soon as that is stored.
+func (s *State) removeForMaintenance(id string) {
+	s.whenSettled(0, id, func() {
+		a := s.agents[id]
+		if a == nil {
 			return
 		}
-		s.transition(RegistryChange{Kind: RemoveAgent, Agent: agentNamed(a.id)}, &admission{then: func(RegistryChange, *admission) {
-			s.removeAgent(a, downMessage)
-		}})
+		s.transition(RegistryChange{Kind: RemoveAgent, Agent: agentNamed(id)}, &admission{
+			then:   func(RegistryChange, *admission) { s.removeAgent(a, downMessage) },
+			failed: func(error) { s.timers.add(timer{at: s.now.Add(s.cfg.AgentPingTimeout), kind: removeAgain, id: id}) },
+		})
 	})
 }
 

@@ -17,6 +17,7 @@ const (
 	offerExpire                          // id: offer
 	registryGC                           // forget old unreachable agents
 	inverseExpire                        // id: inverse offer
+	removeAgain                          // id: agent, shut down for maintenance, whose removal was not stored
 	drainAgain                           // id: agent, whose end of draining was not stored
 	recordFramework                      // id: framework, whose record could not be written
 	recordRecovered                      // frameworks of the registry that have not come back yet
@@ -81,6 +82,8 @@ func (s *State) fire(t timer) {
 		s.offerExpired(t.id)
 	case inverseExpire:
 		s.inverseExpired(t.id)
+	case removeAgain:
+		s.removeForMaintenance(t.id)
 	case drainAgain:
 		s.drainExpired(t.id)
 	case registryGC:
