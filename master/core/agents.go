@@ -11,6 +11,7 @@ import (
 	"github.com/mesos/mesos-go/api/v1/lib/master"
 	"github.com/mesos/mesos-go/api/v1/lib/scheduler"
 
+	"github.com/tombolo-project/tombolo/mesos/duration"
 	"github.com/tombolo-project/tombolo/mesos/messages"
 	"github.com/tombolo-project/tombolo/offers"
 )
@@ -171,7 +172,7 @@ func (s *State) pingExpired(id string, gen uint64) {
 		a.missed++
 		if a.missed >= s.cfg.MaxAgentPingTimeouts {
 			s.note("agent does not answer pings", "agent_id", id, "missed", a.missed)
-			s.markUnreachable(a.info)
+			s.markUnreachable(a.info, "health check timed out")
 			return
 		}
 	}
@@ -199,7 +200,7 @@ func (s *State) agentExited(pid string) {
 	s.deactivate(a)
 	for _, t := range sortedAgentTasks(a) {
 		if f := s.frameworks[t.key.framework]; f != nil && !f.info.GetCheckpoint() {
-			s.loseTask(f, t, mesos.TASK_LOST, mesos.REASON_AGENT_DISCONNECTED, "Agent disconnected", nil)
+			s.loseTask(f, t, mesos.TASK_LOST, mesos.REASON_AGENT_DISCONNECTED, fmt.Sprintf("Agent %s disconnected", a.info.Hostname), nil)
 		}
 	}
 	for _, framework := range sortedKeys(a.executors) {
@@ -215,25 +216,28 @@ func (s *State) agentExited(pid string) {
 func (s *State) reregisterExpired(id string, gen uint64) {
 	if a := s.agents[id]; a != nil && !a.connected && a.incarnation == gen {
 		s.note("agent did not come back within agent_reregister_timeout", "agent_id", id)
-		s.markUnreachable(a.info)
+		s.markUnreachable(a.info, fmt.Sprintf("agent did not reregister within %s after disconnecting", duration.Format(s.cfg.AgentReregisterTimeout)))
 	}
 }
 
 // recoveredExpired counts all agents as lost that have not been seen since this master started.
 func (s *State) recoveredExpired() {
 	for _, id := range sortedKeys(s.recovered) {
-		s.markUnreachable(s.recovered[id])
+		s.markUnreachable(s.recovered[id], fmt.Sprintf("agent did not reregister within %s after master failover", duration.Format(s.cfg.AgentReregisterTimeout)))
 	}
 }
 
-// markUnreachable asks the registry to count an agent as lost. While another change of
-// the agent is under way it looks again later: that change may fail.
-func (s *State) markUnreachable(info mesos.AgentInfo) {
+// markUnreachable asks the registry to count an agent as lost; why is what frameworks
+// are told. While another change of the agent is under way it looks again later: that
+// change may fail.
+func (s *State) markUnreachable(info mesos.AgentInfo, why string) {
 	if _, busy := s.busyAgent[info.ID.Value]; busy {
 		s.lookAgain(info.ID.Value)
 		return
 	}
-	s.transition(RegistryChange{Kind: UnreachableAgent, Agent: mesos.AgentInfo{ID: info.ID}, At: s.now}, &admission{then: s.agentUnreachable})
+	s.transition(RegistryChange{Kind: UnreachableAgent, Agent: mesos.AgentInfo{ID: info.ID}, At: s.now}, &admission{
+		then: func(c RegistryChange, _ *admission) { s.agentUnreachable(c, info, why) },
+	})
 }
 
 // lookAgain has an agent, which could not be counted as lost now, judged anew in a while.
@@ -250,13 +254,14 @@ func (s *State) lookAgain(id string) {
 }
 
 // agentUnreachable gives up an agent that the registry counts as lost now (reference 1.11).
-func (s *State) agentUnreachable(c RegistryChange, _ *admission) {
+func (s *State) agentUnreachable(c RegistryChange, info mesos.AgentInfo, why string) {
 	id := c.Agent.ID.Value
 	delete(s.recovered, id)
 	s.unreachable[id] = c.At
 	a := s.agents[id]
 	if a == nil {
 		s.counts.RecoveryRemovals++
+		s.announceLoss(info.ID)
 		return
 	}
 	s.counts.AgentsUnreachable++
@@ -269,7 +274,7 @@ func (s *State) agentUnreachable(c RegistryChange, _ *admission) {
 		if f.partitionAware() {
 			state = mesos.TASK_UNREACHABLE
 		}
-		s.loseTask(f, t, state, mesos.REASON_AGENT_REMOVED, fmt.Sprintf("Agent %s is unreachable", a.info.Hostname), &c.At)
+		s.loseTask(f, t, state, mesos.REASON_AGENT_REMOVED, why, &c.At)
 	}
 	s.dropAgentOperations(a, mesos.OPERATION_UNREACHABLE)
 	s.dropAgent(a)
@@ -284,7 +289,7 @@ func (s *State) unregister(from string, m *messages.UnregisterSlaveMessage) {
 		return
 	}
 	s.transition(RegistryChange{Kind: RemoveAgent, Agent: mesos.AgentInfo{ID: a.info.ID}}, &admission{then: func(RegistryChange, *admission) {
-		s.removeAgent(a, "Agent unregistered")
+		s.removeAgent(a, "the agent unregistered")
 	}})
 }
 
@@ -296,7 +301,7 @@ func (s *State) removeAgent(a *agent, message string) {
 	s.counts.AgentRemovals++
 	for _, t := range sortedAgentTasks(a) {
 		if f := s.frameworks[t.key.framework]; f != nil {
-			s.loseTask(f, t, mesos.TASK_LOST, mesos.REASON_AGENT_REMOVED, message, nil)
+			s.loseTask(f, t, mesos.TASK_LOST, mesos.REASON_AGENT_REMOVED, fmt.Sprintf("Agent %s removed: %s", a.info.Hostname, message), nil)
 		}
 	}
 	s.dropAgent(a)
@@ -321,12 +326,17 @@ func (s *State) dropAgent(a *agent) {
 	delete(s.upkeeps, a.id)
 	s.ledger.RemoveAgent(a.id)
 	delete(s.dirty, a.id)
+	s.announceLoss(a.info.ID)
+	s.changed()
+}
+
+// announceLoss tells all frameworks that an agent is lost (reference row EV-03).
+func (s *State) announceLoss(id *mesos.AgentID) {
 	for _, f := range s.sortedFrameworks() {
 		if f.connected {
-			s.send(f, &scheduler.Event{Type: scheduler.Event_FAILURE, Failure: &scheduler.Event_Failure{AgentID: a.info.ID}})
+			s.send(f, &scheduler.Event{Type: scheduler.Event_FAILURE, Failure: &scheduler.Event_Failure{AgentID: id}})
 		}
 	}
-	s.changed()
 }
 
 // pruneRegistry forgets agents that have been unreachable or gone for too long (reference 6.2).

@@ -22,9 +22,12 @@ func (Announce) effect() {}
 func (s *State) announce(e *master.Event) { s.emit(Announce{Event: e}) }
 
 // announceTask tells them of a task. Its framework may be gone.
-func (s *State) announceTask(e *master.Event, t *task) {
-	a := Announce{Event: e, Task: t.info}
-	if f := s.frameworks[t.key.framework]; f != nil {
+func (s *State) announceTask(e *master.Event, t *task) { s.announceTaskOf(e, t.key.framework, t.info) }
+
+// announceTaskOf tells them of a task that may be in no table any more.
+func (s *State) announceTaskOf(e *master.Event, framework string, info *mesos.Task) {
+	a := Announce{Event: e, Task: info}
+	if f := s.frameworks[framework]; f != nil {
 		info := f.info
 		a.Framework = &info
 	}

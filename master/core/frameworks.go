@@ -167,6 +167,7 @@ func (s *State) removeFramework(f *framework) {
 		}
 		s.removeTask(t)
 	}
+	s.endUnreachable(f)
 	for _, agentID := range sortedKeys(f.executors) {
 		s.removeExecutors(s.agents[agentID], f.id)
 	}
@@ -177,6 +178,25 @@ func (s *State) removeFramework(f *framework) {
 	s.changed()
 	s.announce(&master.Event{Type: master.Event_FRAMEWORK_REMOVED, FrameworkRemoved: &master.Event_FrameworkRemoved{FrameworkInfo: f.info}})
 	s.note("framework removed", "framework_id", f.id, "name", f.info.Name)
+}
+
+// endUnreachable counts the tasks of a removed framework that were lost with their agents as killed.
+func (s *State) endUnreachable(f *framework) {
+	killed := mesos.TASK_KILLED
+	for _, t := range f.unreachable.all() {
+		status := s.masterStatus(t.TaskID.Value, &t.AgentID.Value, killed, mesos.REASON_FRAMEWORK_REMOVED, fmt.Sprintf("Framework %s removed", f.id))
+		status.ExecutorID = t.ExecutorID
+		last := *t
+		if !terminal(*t.State) {
+			last.State = &killed
+		}
+		last.Statuses = append(append([]mesos.TaskStatus(nil), t.Statuses...), *status)
+		f.completed.add(&last)
+		s.announceTaskOf(&master.Event{Type: master.Event_TASK_UPDATED, TaskUpdated: &master.Event_TaskUpdated{
+			FrameworkID: *f.info.ID, Status: *status, State: last.State,
+		}}, f.id, &last)
+	}
+	f.unreachable = newRing[*mesos.Task](s.cfg.MaxUnreachableTasks)
 }
 
 // archive keeps a removed framework among the completed ones.

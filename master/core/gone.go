@@ -98,7 +98,9 @@ func (s *State) unreachableTasksGone(id string) {
 			last.State = &state
 			last.Statuses = append(append([]mesos.TaskStatus(nil), t.Statuses...), *status)
 			f.completed.add(&last)
-			s.forward(f, status)
+			if *t.State != state { // the framework was not told before
+				s.forward(f, status)
+			}
 		}
 		if len(ended) > 0 {
 			s.touch(f, nil)

@@ -17,27 +17,30 @@ func (s *State) reconcile(f *framework, tasks []scheduler.Call_Reconcile_Task) {
 		return
 	}
 	for _, t := range sortedTasks(f.tasks) {
-		state := t.state()
-		if t.info.StatusUpdateState != nil {
-			state = *t.info.StatusUpdateState
-		}
-		s.forward(f, s.latestStatus(f, t, state, mesos.REASON_RECONCILIATION, latestState))
+		s.forward(f, s.latestStatus(f, t, t.forwarded(), mesos.REASON_RECONCILIATION, latestState))
 	}
+}
+
+// forwarded is the state that the framework was told last, if it was told any.
+func (t *task) forwarded() mesos.TaskState {
+	if t.info.StatusUpdateState != nil {
+		return *t.info.StatusUpdateState
+	}
+	return t.state()
 }
 
 // reconcileOne answers for one task; it stays silent while it may still come to
 // know better (reference row REC-03).
 func (s *State) reconcileOne(f *framework, id string, agentID *mesos.AgentID) {
 	if t := f.tasks[id]; t != nil {
-		s.forward(f, s.latestStatus(f, t, t.state(), mesos.REASON_RECONCILIATION, latestState))
+		s.forward(f, s.latestStatus(f, t, t.forwarded(), mesos.REASON_RECONCILIATION, latestState))
 		return
 	}
 	agent := agentID.GetValue()
 	if agent == "" {
-		for _, t := range f.unreachable.all() {
-			if t.TaskID.Value == id {
-				agent = t.AgentID.Value
-			}
+		// Mesos does not look here and answers TASK_UNKNOWN.
+		if t := f.unreachableTask(id); t != nil {
+			agent = t.AgentID.Value
 		}
 	}
 	if s.undecided(agent) {
@@ -51,7 +54,7 @@ func (s *State) reconcileOne(f *framework, id string, agentID *mesos.AgentID) {
 	} else if _, ok := s.gone[agent]; ok {
 		state, message = mesos.TASK_GONE_BY_OPERATOR, "Reconciliation: Task is gone"
 	} else if s.agents[agent] != nil {
-		state, message = mesos.TASK_GONE, "Reconciliation: Task is gone"
+		state, message = mesos.TASK_GONE, "Reconciliation: Task is unknown to the agent"
 	}
 	if !f.partitionAware() {
 		state = mesos.TASK_LOST

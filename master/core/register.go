@@ -2,7 +2,6 @@ package core
 
 import (
 	"fmt"
-	"maps"
 	"slices"
 	"time"
 
@@ -278,13 +277,16 @@ func validReregistration(m *messages.ReregisterSlaveMessage) error {
 func (s *State) readmitted(c RegistryChange, w *admission) {
 	m := w.reregister
 	s.counts.AgentReregistrations++
+	message := "Unknown agent reregistered"
+	if _, was := s.unreachable[c.Agent.ID.Value]; was {
+		message = "Unreachable agent re-reregistered" // Mesos's text
+	}
 	a := s.addAgent(c.Agent, w.pid, *m.Version, m.AgentCapabilities, m.ResourceVersionUUID, m.CheckpointedResources)
 	a.reregistered = s.now
-	for _, f := range s.frameworks {
-		f.unreachable.drop(func(t *mesos.Task) bool { return t.AgentID.Value == a.id })
-		s.touch(f, nil)
+	if w.returned {
+		s.forgetLost(a, m)
 	}
-	s.takeIn(a, m, w.returned)
+	s.takeIn(a, m, w.returned, message)
 	s.sendAgent(a, &messages.SlaveReregisteredMessage{AgentID: *a.info.ID, Connection: s.connection()})
 	s.afterReturn(a, m)
 	s.announceAgent(a)
@@ -323,7 +325,7 @@ func (s *State) reconnected(a *agent, info mesos.AgentInfo, from string, m *mess
 	a.reregistered = s.now
 	s.connectAgent(a, from, m.ResourceVersionUUID)
 	reconciliations := s.compare(a, m)
-	s.takeIn(a, m, true)
+	s.takeIn(a, m, true, "Agent reregistered")
 	s.sendAgent(a, &messages.SlaveReregisteredMessage{AgentID: *a.info.ID, Reconciliations: reconciliations, Connection: s.connection()})
 	s.afterReturn(a, m)
 	s.note("agent reconnected", "agent_id", a.id, "pid", a.pid)
@@ -371,7 +373,7 @@ func (s *State) compare(a *agent, m *messages.ReregisterSlaveMessage) []messages
 // takeIn adds what an agent reports and this master did not know; tell says that
 // frameworks hear of such tasks, because they may have been told that those were lost.
 // Frameworks that never subscribed here are made from the agent's word (reference row SUB-13).
-func (s *State) takeIn(a *agent, m *messages.ReregisterSlaveMessage, tell bool) {
+func (s *State) takeIn(a *agent, m *messages.ReregisterSlaveMessage, tell bool, message string) {
 	for i := range m.Frameworks {
 		info := &m.Frameworks[i]
 		id := info.GetID().GetValue()
@@ -394,11 +396,11 @@ func (s *State) takeIn(a *agent, m *messages.ReregisterSlaveMessage, tell bool) 
 		s.addExecutor(a, f, info)
 	}
 	for i := range m.Tasks {
-		s.takeInTask(a, &m.Tasks[i], tell)
+		s.takeInTask(a, &m.Tasks[i], tell, message)
 	}
 }
 
-func (s *State) takeInTask(a *agent, reported *mesos.Task, tell bool) {
+func (s *State) takeInTask(a *agent, reported *mesos.Task, tell bool, message string) {
 	f := s.frameworks[reported.FrameworkID.Value]
 	if f == nil {
 		return // a removed framework; the agent is told to shut it down
@@ -414,9 +416,28 @@ func (s *State) takeInTask(a *agent, reported *mesos.Task, tell bool) {
 		s.emit(Note{Error: true, Message: "two agents report the same task", Attributes: []any{"framework_id", f.id, "task_id", t.key.task, "agent_id", t.agent.id, "other_agent_id", a.id}})
 		return
 	}
-	if tell && f.connected && !terminal(t.state()) {
-		status := s.latestStatus(f, t, t.state(), mesos.REASON_AGENT_REREGISTERED, "Agent reregistered")
-		s.forward(f, status)
+	if tell && f.connected {
+		s.forward(f, s.latestStatus(f, t, t.state(), mesos.REASON_AGENT_REREGISTERED, message))
+	}
+}
+
+// forgetLost forgets that tasks were lost with an agent that is back: all of its
+// unreachable ones, and completed ones that it still runs.
+func (s *State) forgetLost(a *agent, m *messages.ReregisterSlaveMessage) {
+	reported := map[taskKey]bool{}
+	for i := range m.Tasks {
+		reported[taskKey{m.Tasks[i].FrameworkID.Value, m.Tasks[i].TaskID.Value}] = true
+	}
+	for _, f := range s.frameworks { // in any order: nothing is told
+		if len(f.unreachable.all())+len(f.completed.all()) == 0 {
+			continue
+		}
+		before := len(f.unreachable.all()) + len(f.completed.all())
+		f.unreachable.drop(func(t *mesos.Task) bool { return t.AgentID.Value == a.id })
+		f.completed.drop(func(t *mesos.Task) bool { return reported[taskKey{f.id, t.TaskID.Value}] })
+		if len(f.unreachable.all())+len(f.completed.all()) != before {
+			s.touch(f, nil)
+		}
 	}
 }
 
@@ -435,12 +456,12 @@ func (s *State) afterReturn(a *agent, m *messages.ReregisterSlaveMessage) {
 			s.sendAgent(a, &messages.ShutdownFrameworkMessage{FrameworkID: mesos.FrameworkID{Value: id}})
 		}
 	}
-	for _, key := range slices.SortedFunc(maps.Keys(a.killed), compareKeys) {
-		kill := a.killed[key]
-		s.sendAgent(a, &messages.KillTaskMessage{
-			FrameworkID: mesos.FrameworkID{Value: key.framework}, TaskID: mesos.TaskID{Value: key.task}, KillPolicy: kill.KillPolicy,
-		})
-		delete(a.killed, key)
+	for i := range m.Tasks {
+		t := &m.Tasks[i]
+		kill := a.killed[taskKey{t.FrameworkID.Value, t.TaskID.Value}]
+		if kill != nil && !terminal(*t.State) {
+			s.sendAgent(a, &messages.KillTaskMessage{FrameworkID: t.FrameworkID, TaskID: t.TaskID, KillPolicy: kill.KillPolicy})
+		}
 	}
 	if !a.can(mesos.AgentInfo_Capability_RESOURCE_PROVIDER) {
 		s.sendAgent(a, &messages.CheckpointResourcesMessage{Resources: operations.Checkpointed(a.total)})

@@ -30,11 +30,19 @@ func (r *ring[T]) all() []T {
 
 // drop removes the items for which gone is true.
 func (r *ring[T]) drop(gone func(T) bool) {
+	all, found := r.all(), false
 	var kept []T
-	for _, x := range r.all() {
-		if !gone(x) {
-			kept = append(kept, x)
+	for i, x := range all {
+		switch {
+		case !gone(x):
+			if found {
+				kept = append(kept, x)
+			}
+		case !found:
+			kept, found = append(kept, all[:i]...), true
 		}
 	}
-	r.items = kept
+	if found {
+		r.items = kept
+	}
 }

@@ -27,7 +27,8 @@ type task struct {
 	// booked says that the resources are still charged to the framework; they are
 	// given back as soon as the task is known to have ended (reference row UPD-03).
 	booked bool
-	place  int // in the framework's taskList
+	place  int  // in the framework's taskList
+	lost   bool // with its agent, with which it may come back
 	// info is never changed in place, as readers hold it; see edit.
 	info *mesos.Task
 }
@@ -172,10 +173,11 @@ func (s *State) removeTask(t *task) {
 	f := s.frameworks[t.key.framework]
 	s.release(t)
 	delete(t.agent.tasks, t.key)
+	delete(t.agent.killed, t.key)
 	delete(f.tasks, t.key.task)
 	f.inOrder.remove(t)
 	s.mayBeDrained(t.agent)
-	if t.state() == mesos.TASK_UNREACHABLE {
+	if t.lost {
 		f.unreachable.add(t.info)
 	} else {
 		f.completed.add(t.info)
@@ -214,25 +216,28 @@ func (s *State) masterStatus(id string, agentID *string, state mesos.TaskState, 
 	return st
 }
 
-// forward sends a status to a framework.
+// forward sends a status to a framework. One that wants an acknowledgement is what the
+// framework knows of the task from now on.
 func (s *State) forward(f *framework, st *mesos.TaskStatus) {
+	if t := f.tasks[st.TaskID.Value]; t != nil && st.UUID != nil {
+		t.edit(func(info *mesos.Task) { info.StatusUpdateState, info.StatusUpdateUUID = st.State, st.UUID })
+	}
 	s.send(f, &scheduler.Event{Type: scheduler.Event_UPDATE, Update: &scheduler.Event_Update{Status: *st}})
 }
 
 // setTaskStatus enters a status: latest is what the agent knows last, while status
 // may be an older one that is on its way (reference row UPD-03).
 func (s *State) setTaskStatus(t *task, status *mesos.TaskStatus, latest mesos.TaskState) {
-	before := t.state()
 	kept := *status
 	kept.Data = nil
+	told := checkReason(status) // operators hear of each new state, and of all checks
 	t.edit(func(info *mesos.Task) {
 		info.State = &latest
-		if status.UUID != nil { // those of the master itself wait for no acknowledgement
-			info.StatusUpdateState, info.StatusUpdateUUID = status.State, status.UUID
-		}
 		statuses := info.Statuses
 		if n := len(statuses); n > 0 && statuses[n-1].GetState() == status.GetState() {
 			statuses = statuses[:n-1]
+		} else {
+			told = true
 		}
 		info.Statuses = append(append(make([]mesos.TaskStatus, 0, len(statuses)+1), statuses...), kept)
 	})
@@ -243,7 +248,7 @@ func (s *State) setTaskStatus(t *task, status *mesos.TaskStatus, latest mesos.Ta
 		s.release(t)
 	}
 	s.touch(s.frameworks[t.key.framework], t.agent)
-	if before != latest || checkReason(status) {
+	if told {
 		s.announceTask(&master.Event{Type: master.Event_TASK_UPDATED, TaskUpdated: &master.Event_TaskUpdated{
 			FrameworkID: mesos.FrameworkID{Value: t.key.framework}, Status: kept, State: &latest,
 		}}, t)
@@ -254,11 +259,13 @@ func checkReason(st *mesos.TaskStatus) bool {
 	return st.Reason != nil && (*st.Reason == mesos.REASON_TASK_CHECK_STATUS_UPDATED || *st.Reason == mesos.REASON_TASK_HEALTH_CHECK_STATUS_UPDATED)
 }
 
-// loseTask ends a task for a reason on the master's side and tells its framework (reference 1.11).
+// loseTask ends a task for a reason on the master's side and tells its framework
+// (reference 1.11); since is given if its agent may come back.
 func (s *State) loseTask(f *framework, t *task, state mesos.TaskState, reason mesos.TaskStatus_Reason, message string, since *time.Time) {
 	if !terminal(t.state()) {
 		status := s.status(f, t, state, reason, message)
 		if since != nil {
+			t.lost = true
 			status.UnreachableTime = &mesos.TimeInfo{Nanoseconds: since.UnixNano()}
 		}
 		s.setTaskStatus(t, status, state)
@@ -288,13 +295,19 @@ func (s *State) statusUpdate(m *messages.StatusUpdateMessage) {
 	if u.ExecutorID != nil {
 		status.ExecutorID = u.ExecutorID
 	}
-	s.forward(f, &status)
+	if f.connected {
+		s.forward(f, &status)
+	}
 	t := a.tasks[taskKey{f.id, status.TaskID.Value}]
 	if t == nil {
 		s.counts.InvalidUpdates++
 		return
 	}
-	s.counts.ValidUpdates++
+	if f.connected {
+		s.counts.ValidUpdates++
+	} else {
+		s.counts.InvalidUpdates++ // the agent will send it again
+	}
 	latest := status.GetState()
 	if u.LatestState != nil {
 		latest = *u.LatestState
@@ -339,8 +352,8 @@ func (s *State) kill(f *framework, c *scheduler.Call_Kill) {
 		s.note("kill of a task on another agent ignored", "framework_id", f.id, "task_id", t.key.task, "agent_id", c.AgentID.Value)
 		return
 	}
+	t.agent.killed[t.key] = c
 	if !t.agent.connected {
-		t.agent.killed[t.key] = c
 		return
 	}
 	s.sendAgent(t.agent, &messages.KillTaskMessage{FrameworkID: *f.info.ID, TaskID: c.TaskID, KillPolicy: c.KillPolicy})
