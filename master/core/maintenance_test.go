@@ -99,7 +99,7 @@ func TestOP1_24_DownAndUp(t *testing.T) {
 	expect(t, w.goUp(m), 400, `Machine '{"hostname":"host1","ip":"127.0.0.1"}' is not in DOWN mode and cannot be brought up`)
 	w.forget()
 	expect(t, w.goDown(m), 200, "")
-	if s := f.update("t"); s.GetState() != mesos.TASK_LOST || s.GetMessage() != "Operator initiated 'Machine DOWN'" {
+	if s := f.update("t"); s.GetState() != mesos.TASK_LOST || s.GetMessage() != "Agent host1 removed: Operator initiated 'Machine DOWN'" {
 		t.Errorf("the task of a machine that went down: %v", s)
 	}
 	if m := lastSent[*messages.ShutdownMessage](a); m == nil || *m.Message != "Operator initiated 'Machine DOWN'" {
