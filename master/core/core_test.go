@@ -33,6 +33,7 @@ type world struct {
 	sent     map[string][]proto.Message // to agents, by pid
 	links    []string
 	operator []*master.Event
+	errors   []string // of notes that someone must act on
 }
 
 func testConfig() Config {
@@ -102,6 +103,7 @@ func (w *world) take(effects []Effect) {
 		case Note:
 			if e.Error {
 				w.t.Logf("note: %s %v", e.Message, e.Attributes)
+				w.errors = append(w.errors, fmt.Sprint(e.Message, e.Attributes))
 			}
 		}
 	}

@@ -114,11 +114,12 @@ func (s *State) consume(b *bargain, needed offers.Resources) {
 // settle gives back what an ACCEPT left over: what its operations made at once, the rest as refused (reference row ACC-05).
 func (s *State) settle(b *bargain, filters *mesos.Filters) {
 	f, a := b.framework, b.agent
-	made := b.left.Plus(b.resized).Without(b.offered)
+	back := b.left.Plus(b.resized)
+	made := back.Without(b.offered)
 	if !made.IsZero() {
 		s.unbook(f, a, made) // offered with the next batch, to whoever has a claim on it
 	}
-	s.refuse(f, a, b.left.Without(made), filters, b.launched)
+	s.refuse(f, a, back.Without(made), filters, b.launched)
 }
 
 // rescindVolumes rescinds the offers that contain a volume that is about to be destroyed: only shared volumes are in
@@ -126,7 +127,9 @@ func (s *State) settle(b *bargain, filters *mesos.Filters) {
 func (s *State) rescindVolumes(a *agent, volumes []mesos.Resource) {
 	for _, o := range sortedOffers(a.offers) {
 		for i := range volumes {
-			if contains(o.resources, volumes[i]) {
+			v := volumes[i]
+			v.AllocationInfo = nil
+			if contains(o.resources.Unallocated(), v) {
 				s.rescind(o)
 				break
 			}

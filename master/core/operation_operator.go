@@ -55,7 +55,10 @@ func (s *State) operatorOperation(e OperationRequested) {
 		return
 	}
 	s.rescindForOperation(a, list)
-	if _, err := operations.Apply(s.available(a), list); err != nil {
+	if op.Type == mesos.Offer_Operation_DESTROY {
+		s.rescindVolumes(a, op.Destroy.Volumes)
+	}
+	if _, err := operations.Apply(s.ledger.Free(a.id), list); err != nil {
 		s.reply(e.Request, 409, "%s", err)
 		return
 	}
@@ -66,15 +69,6 @@ func (s *State) operatorOperation(e OperationRequested) {
 	s.apply(a, nil, op)
 	s.allocateOn(a.id)
 	s.reply(e.Request, 202, "")
-}
-
-// available is what of an agent nobody uses and nobody is offered. Shared volumes are always there.
-func (s *State) available(a *agent) offers.Resources {
-	taken := a.offered.Unallocated()
-	for _, framework := range sortedKeys(a.used) {
-		taken = taken.Plus(a.used[framework].Unallocated())
-	}
-	return a.total.Shared().Plus(a.total.Exclusive().Without(taken))
 }
 
 // rescindForOperation takes back offers until their resources are enough for an operation, or no other would help. What

@@ -53,12 +53,10 @@ func Conversions(op *mesos.Offer_Operation) ([]Conversion, error) {
 		}
 	case mesos.Offer_Operation_GROW_VOLUME:
 		volume, addition := op.GrowVolume.Volume, op.GrowVolume.Addition
-		c.add([]mesos.Resource{volume, addition}, one(resized(volume, volume.GetScalar().GetValue()+addition.GetScalar().GetValue())))
+		c.add([]mesos.Resource{volume, addition}, one(resized(volume, c.amount(volume.Scalar)+c.amount(addition.Scalar))))
 	case mesos.Offer_Operation_SHRINK_VOLUME:
-		volume, freed := op.ShrinkVolume.Volume, op.ShrinkVolume.Subtract.Value
-		c.add(one(volume), []mesos.Resource{
-			resized(volume, volume.GetScalar().GetValue()-freed), resized(PlainDisk(volume), freed),
-		})
+		volume, freed := op.ShrinkVolume.Volume, c.amount(&op.ShrinkVolume.Subtract)
+		c.add(one(volume), []mesos.Resource{resized(volume, c.amount(volume.Scalar)-freed), resized(PlainDisk(volume), freed)})
 	default:
 		return nil, fmt.Errorf("Operation not supported") //nolint:staticcheck // Mesos's text
 	}
@@ -73,6 +71,15 @@ type builder struct {
 
 func (b *builder) add(consumed, converted []mesos.Resource) {
 	b.list = append(b.list, Conversion{Consumed: b.parse(consumed), Converted: b.parse(converted)})
+}
+
+// amount is a size in thousandths, so that what is grown and what is left add up.
+func (b *builder) amount(s *mesos.Value_Scalar) offers.Amount {
+	a, err := offers.AmountOf(s.GetValue())
+	if err != nil && b.err == nil {
+		b.err = err
+	}
+	return a
 }
 
 func (b *builder) parse(list []mesos.Resource) offers.Resources {
@@ -149,7 +156,7 @@ func PlainDisk(r mesos.Resource) mesos.Resource {
 	return r
 }
 
-func resized(r mesos.Resource, to float64) mesos.Resource {
-	r.Scalar = &mesos.Value_Scalar{Value: to}
+func resized(r mesos.Resource, to offers.Amount) mesos.Resource {
+	r.Scalar = &mesos.Value_Scalar{Value: to.Float()}
 	return r
 }
