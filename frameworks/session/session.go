@@ -13,10 +13,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
-	"net"
 	"net/http"
-	"strconv"
-	"strings"
 	"sync"
 	"time"
 
@@ -25,6 +22,7 @@ import (
 
 	"github.com/tombolo-project/tombolo/mesos/client"
 	"github.com/tombolo-project/tombolo/mesos/codec"
+	"github.com/tombolo-project/tombolo/mesos/detect"
 )
 
 // Timers; reference rows EV-02, SUB-15, REC-09.
@@ -71,7 +69,7 @@ type Handler interface {
 
 // Config describes a session.
 type Config struct {
-	Master    string              // "host:port", or several separated by commas
+	Master    string              // as package mesos/detect reads it: host:port, several of them, zk://...
 	Framework mesos.FrameworkInfo // with an ID to fail over an existing framework
 	Suppress  []string            // roles that start without offers
 	Handler   Handler
@@ -84,11 +82,13 @@ type Config struct {
 // Session is a framework's subscription to a master.
 type Session struct {
 	config  Config
-	masters []string
+	masters *detect.Detector
 	codec   codec.Codec
 	http    *http.Client
 	log     *slog.Logger
 	room    int // for calls that wait to be sent
+
+	leader *leader
 
 	mu     sync.Mutex // Protects fields below.
 	id     *mesos.FrameworkID
@@ -116,23 +116,21 @@ var ErrLater = errors.New("the framework acknowledges the update later")
 // New checks config and returns a Session that does nothing before Run.
 func New(config Config) (*Session, error) {
 	s := &Session{config: config, codec: config.Codec, http: config.HTTP, log: config.Log, room: maxCalls, kills: map[string]*scheduler.Call_Kill{}}
-	for _, master := range strings.Split(config.Master, ",") {
-		master = strings.TrimSpace(master)
-		host, port, err := net.SplitHostPort(master)
-		if _, perr := strconv.ParseUint(port, 10, 16); err != nil || perr != nil || host == "" {
-			return nil, fmt.Errorf("master %q is not of the form host:port", master)
-		}
-		s.masters = append(s.masters, master)
-	}
 	if config.Handler == nil || config.Log == nil {
 		return nil, errors.New("a session needs a handler and a logger")
 	}
+	var err error
+	if s.masters, err = detect.New(config.Master, config.Log); err != nil {
+		return nil, err
+	}
+	s.leader = newLeader(s.masters.Fixed())
 	if s.codec == nil {
 		s.codec = codec.Protobuf
 	}
 	if s.http == nil {
 		s.http = &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 4, IdleConnTimeout: time.Minute}}
 	}
+	s.masters.Use(s.scheme(), s.http)
 	if id := config.Framework.ID; id != nil && id.Value != "" {
 		s.id = id
 	}
@@ -143,9 +141,18 @@ func New(config Config) (*Session, error) {
 // master refuses the framework for good, which returns an error wrapping
 // ErrTerminal. A broken link is mended with growing, randomised pauses.
 func (s *Session) Run(ctx context.Context) error {
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	if s.masters.Fixed() == "" {
+		go s.masters.Run(ctx, s.follow)
+	}
 	backoff := firstBackoff
-	for attempt := 0; ; attempt++ {
-		subscribed, err := s.serve(ctx, s.masters[attempt%len(s.masters)])
+	for {
+		master, replaced := s.leader.wait(ctx)
+		if ctx.Err() != nil {
+			return nil
+		}
+		subscribed, err := s.serve(ctx, master, replaced)
 		if ctx.Err() != nil {
 			return nil
 		}
@@ -156,7 +163,8 @@ func (s *Session) Run(ctx context.Context) error {
 			backoff = firstBackoff
 			s.config.Handler.Disconnected(err)
 		}
-		s.log.Warn("not subscribed to the master", "master", s.masters[attempt%len(s.masters)], "error", err, "retry_in", backoff)
+		s.log.Warn("not subscribed to the master", "master", master, "error", err, "retry_in", backoff)
+		s.masters.Hurry()
 		select {
 		case <-ctx.Done():
 			return nil
@@ -185,9 +193,10 @@ func (s *Session) scheme() string {
 
 // serve holds one subscription from its beginning to its end and tells whether
 // it had begun.
-func (s *Session) serve(ctx context.Context, master string) (subscribed bool, err error) {
+func (s *Session) serve(ctx context.Context, master string, replaced context.Context) (subscribed bool, err error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
+	defer context.AfterFunc(replaced, func() { cancel(errReplaced) })()
 	url := s.scheme() + master + "/api/v1/scheduler"
 	watchdog := time.AfterFunc(subscribeTimeout, func() { cancel(errors.New("the master did not answer in time")) })
 	events, err := client.Subscribe(ctx, s.http, url, s.codec, s.subscribeCall())

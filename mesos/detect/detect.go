@@ -14,6 +14,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/http"
 	"os"
 	"strconv"
 	"strings"
@@ -39,12 +40,19 @@ type Detector struct {
 	zk    *zookeeper.URL
 
 	hurry chan struct{} // has room for one
+
+	scheme string
+	http   *http.Client
 }
+
+// Use has a list of masters asked by hc over scheme ("http://" or "https://") instead
+// of plainly. It is called before Run.
+func (d *Detector) Use(scheme string, hc *http.Client) { d.scheme, d.http = scheme, hc }
 
 // New reads the address of a master or of masters, as --master takes it.
 func New(text string, log *slog.Logger) (*Detector, error) {
 	text = strings.TrimSpace(text)
-	d := &Detector{log: log, hurry: make(chan struct{}, 1)}
+	d := &Detector{log: log, hurry: make(chan struct{}, 1), scheme: "http://", http: http.DefaultClient}
 	if path, ok := strings.CutPrefix(text, "file://"); ok {
 		data, err := os.ReadFile(path)
 		if err != nil {
@@ -92,8 +100,8 @@ func (d *Detector) Peers() []string {
 	return d.list
 }
 
-// Fixed says that there is one master, whose leading nobody checks.
-func (d *Detector) Fixed() bool { return d.fixed != "" }
+// Fixed is the one master, host:port, whose leading nobody checks, or empty.
+func (d *Detector) Fixed() string { return d.fixed }
 
 // Run calls leads with the leading master, at first and whenever that changes; nil
 // when there is none. It has a PID, and an ID where that is known. Run returns when ctx ends.
@@ -135,8 +143,12 @@ func at(ctx context.Context, hostport string) (*mesos.MasterInfo, error) {
 	return &mesos.MasterInfo{PID: &pid, Hostname: &host, Port: &port32, Address: &mesos.Address{Hostname: &host, IP: &ip, Port: int32(port)}}, nil
 }
 
-// Address is the host:port by which a detected master serves HTTP.
-func Address(m *mesos.MasterInfo) (string, error) {
+// Address is the host:port by which a detected master serves HTTP; named asks for its
+// hostname, which certificates are made out to, instead of the IP address.
+func Address(m *mesos.MasterInfo, named bool) (string, error) {
+	if named && m.GetHostname() != "" {
+		return net.JoinHostPort(m.GetHostname(), strconv.Itoa(int(m.GetPort()))), nil
+	}
 	upid, err := libprocess.ParseUPID(m.GetPID())
 	if err != nil {
 		return "", fmt.Errorf("the address of the leading master: %w", err)

@@ -40,10 +40,9 @@ func (d *Detector) resolveFixed(ctx context.Context, leads func(*mesos.MasterInf
 func (d *Detector) poll(ctx context.Context, leads func(*mesos.MasterInfo)) {
 	hc := &http.Client{
 		Timeout:       askTimeout,
-		Transport:     &http.Transport{MaxIdleConnsPerHost: 1, IdleConnTimeout: 2 * calmInterval},
+		Transport:     d.http.Transport,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
-	defer hc.CloseIdleConnections()
 	last, said := "", false
 	quickUntil := time.Now().Add(hurryTime)
 	for ctx.Err() == nil {
@@ -71,7 +70,7 @@ func (d *Detector) poll(ctx context.Context, leads func(*mesos.MasterInfo)) {
 // askAll returns the leader that the first master who knows names, or nil.
 func (d *Detector) askAll(ctx context.Context, hc *http.Client) *mesos.MasterInfo {
 	for _, i := range rand.Perm(len(d.list)) {
-		info, err := ask(ctx, hc, d.list[i])
+		info, err := ask(ctx, hc, d.scheme+d.list[i])
 		if err == nil {
 			return info
 		}
@@ -85,7 +84,7 @@ func (d *Detector) askAll(ctx context.Context, hc *http.Client) *mesos.MasterInf
 
 // ask has one master name the leader, as /redirect does (reference 2.4).
 func ask(ctx context.Context, hc *http.Client, master string) (*mesos.MasterInfo, error) {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+master+"/master/redirect", nil)
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, master+"/master/redirect", nil)
 	if err != nil {
 		return nil, err
 	}
