@@ -172,25 +172,24 @@ func (b *Bridge) watchAgents(ctx context.Context) {
 }
 
 func (b *Bridge) listAgents(ctx context.Context, hc *http.Client) (*master.Response_GetAgents, error) {
-	var errs []error
+	leader := b.session.Leader()
+	if leader == "" {
+		return nil, errors.New("no master leads, so nobody can be asked for the agents")
+	}
 	scheme := "http://"
 	if b.config.TLS {
 		scheme = "https://"
 	}
-	for _, address := range strings.Split(b.config.Master, ",") {
-		url := scheme + strings.TrimSpace(address) + "/api/v1"
-		call := &master.Call{Type: master.Call_GET_AGENTS}
-		answer := &master.Response{}
-		err := client.Request(ctx, hc, url, codec.Protobuf, call, answer)
-		if err == nil && answer.GetAgents == nil {
-			err = errors.New("the answer to GET_AGENTS is empty")
-		}
-		if err == nil {
-			return answer.GetAgents, nil
-		}
-		errs = append(errs, fmt.Errorf("ask %s for its agents: %w", url, err))
+	url := scheme + leader + "/api/v1"
+	answer := &master.Response{}
+	err := client.Request(ctx, hc, url, codec.Protobuf, &master.Call{Type: master.Call_GET_AGENTS}, answer)
+	if err == nil && answer.GetAgents == nil {
+		err = errors.New("the answer to GET_AGENTS is empty")
 	}
-	return nil, errors.Join(errs...)
+	if err != nil {
+		return nil, fmt.Errorf("ask %s for its agents: %w", url, err)
+	}
+	return answer.GetAgents, nil
 }
 
 // hastenAgents asks for a new list of agents soon.

@@ -14,6 +14,7 @@ import (
 	"github.com/tombolo-project/tombolo/master/core"
 	"github.com/tombolo-project/tombolo/master/registry"
 	"github.com/tombolo-project/tombolo/mesos/constraints"
+	"github.com/tombolo-project/tombolo/mesos/zookeeper"
 	"github.com/tombolo-project/tombolo/offers"
 	"github.com/tombolo-project/tombolo/security"
 )
@@ -38,7 +39,9 @@ type Config struct {
 	// Etcd is one that others run, for --registry=etcd; without endpoints it is embedded.
 	Etcd                            registry.External
 	EtcdSessionTimeout              time.Duration // after which a silent leader is replaced
-	EtcdListen                      string        // host:port for clients of the embedded etcd
+	ZK                              string        // zk://[user:password@]hosts/path where the leader is shown; empty for nowhere
+	ZKSessionTimeout                time.Duration
+	EtcdListen                      string // host:port for clients of the embedded etcd
 	AllocationInterval              time.Duration
 	OfferTimeout                    time.Duration // 0: offers never expire
 	AgentPingTimeout                time.Duration
@@ -70,7 +73,7 @@ type Config struct {
 // which is an embedded etcd.
 func Default() Config {
 	return Config{
-		IP: "127.0.0.1", Port: 5050, Registry: EmbeddedEtcd, EtcdListen: "127.0.0.1:0", EtcdSessionTimeout: 10 * time.Second,
+		IP: "127.0.0.1", Port: 5050, Registry: EmbeddedEtcd, EtcdListen: "127.0.0.1:0", EtcdSessionTimeout: 10 * time.Second, ZKSessionTimeout: zookeeper.DefaultTimeout,
 		AllocationInterval: time.Second, AgentPingTimeout: 15 * time.Second, MaxAgentPingTimeouts: 5, AgentReregisterTimeout: 10 * time.Minute,
 		RootSubmissions: true, FilterGPUResources: true, MinAllocatable: "cpus:0.01|mem:32",
 		MaxCompletedFrameworks: 50, MaxCompletedTasksPerFramework: 1000, MaxUnreachableTasksPerFramework: 1000,
@@ -100,6 +103,14 @@ func (c *Config) validAddresses() error {
 	}
 	if c.AdvertisePort < 0 || c.AdvertisePort > 65535 {
 		errs = append(errs, fmt.Errorf("--advertise_port %d is not between 1 and 65535", c.AdvertisePort))
+	}
+	if c.ZK != "" {
+		if _, err := zookeeper.ParseURL(c.ZK); err != nil {
+			errs = append(errs, fmt.Errorf("--zk: %w", err))
+		}
+		if c.ZKSessionTimeout < time.Second {
+			errs = append(errs, fmt.Errorf("--zk_session_timeout %s is less than 1secs", c.ZKSessionTimeout))
+		}
 	}
 	if _, _, err := net.SplitHostPort(c.EtcdListen); err != nil {
 		errs = append(errs, fmt.Errorf("--etcd_listen %q is not of the form host:port", c.EtcdListen))

@@ -6,6 +6,7 @@ import (
 	"strconv"
 
 	"github.com/tombolo-project/tombolo/mesos/duration"
+	"github.com/tombolo-project/tombolo/mesos/zookeeper"
 )
 
 // settled are the flags of Mesos's master that have one value here: there is nothing
@@ -19,7 +20,7 @@ var settled = map[string]string{
 	"hostname_lookup": "true", "http_authenticators": "basic", "initialize_driver_logging": "true", "log_auto_initialize": "true",
 	"logbufsecs": "0", "memory_profiling": "false", "offer_constraints_re2_max_mem": "4KB", "offer_constraints_re2_max_program_size": "100",
 	"quiet": "false", "recovery_agent_removal_limit": "100%", "registry_store_timeout": "20secs", "registry_strict": "false",
-	"require_agent_domain": "false", "version": "false", "webui_dir": "", "zk_session_timeout": "10secs",
+	"require_agent_domain": "false", "version": "false", "webui_dir": "",
 }
 
 // ours are the flags that Mesos does not have; /tombolo/flags lists them.
@@ -40,6 +41,7 @@ func shownFlags(c *Config, hostname string) (mesos, own map[string]string) {
 		"agent_reregister_timeout": duration.Format(c.AgentReregisterTimeout), "registry_gc_interval": duration.Format(c.RegistryGCInterval),
 		"registry_max_agent_age": duration.Format(c.RegistryMaxAgentAge), "registry_max_agent_count": strconv.Itoa(c.RegistryMaxAgentCount),
 		"registry_fetch_timeout":   duration.Format(registryTimeout),
+		"zk_session_timeout":       duration.Format(c.ZKSessionTimeout),
 		"max_agent_ping_timeouts":  strconv.Itoa(c.MaxAgentPingTimeouts),
 		"max_completed_frameworks": strconv.Itoa(c.MaxCompletedFrameworks), "max_completed_tasks_per_framework": strconv.Itoa(c.MaxCompletedTasksPerFramework),
 		"max_unreachable_tasks_per_framework":   strconv.Itoa(c.MaxUnreachableTasksPerFramework),
@@ -53,7 +55,13 @@ func shownFlags(c *Config, hostname string) (mesos, own map[string]string) {
 	if c.LogDir != "" {
 		mesos["log_dir"] = c.LogDir
 	}
+	if u, err := zookeeper.ParseURL(c.ZK); err == nil {
+		mesos["zk"] = u.String() // without its password
+	}
 	for name, value := range c.Flags {
+		if name == "zk" {
+			continue
+		}
 		if ours[name] {
 			own[name] = value
 		} else {

@@ -21,7 +21,9 @@ import (
 	"github.com/tombolo-project/tombolo/master/election"
 	"github.com/tombolo-project/tombolo/master/registry"
 	"github.com/tombolo-project/tombolo/mesos/codec"
+	"github.com/tombolo-project/tombolo/mesos/epoch"
 	"github.com/tombolo-project/tombolo/mesos/libprocess"
+	"github.com/tombolo-project/tombolo/mesos/zookeeper"
 	"github.com/tombolo-project/tombolo/security/guard"
 	"github.com/tombolo-project/tombolo/security/transport"
 )
@@ -110,7 +112,7 @@ func (p *process) run(ctx context.Context, listener net.Listener) error {
 	parts.Go(func() { empty.run(ctx) })
 	p.front.standby = api.New(empty, p.facts, p.log)
 	if p.store.shared {
-		parts.Go(func() { p.store.follow(ctx, &p.front, p.log) })
+		parts.Go(func() { p.store.follow(ctx, p.info.ID, &p.front, p.log) })
 	}
 	handler := libprocess.Handler(p.front.deliver, &p.front)
 	if p.cfg.Security.RequirePeerIP {
@@ -155,12 +157,20 @@ func (p *process) lead(ctx context.Context) error {
 		return err
 	}
 	defer p.resign(leadership)
-	p.front.elected.Store(true)
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	if leadership != nil {
 		defer context.AfterFunc(leadership.Context(), func() { cancel(leadership.Err()) })()
 	}
+	if p.cfg.ZK != "" {
+		shown, err := p.publish(ctx, leadership)
+		if err != nil {
+			return because(ctx, err)
+		}
+		defer shown.Close()
+		defer context.AfterFunc(shown.Context(), func() { cancel(shown.Err()) })()
+	}
+	p.front.elected.Store(true)
 	loaded, err := loadRegistry(ctx, p.store, p.cfg.Weights, p.meters)
 	if err != nil {
 		return because(ctx, err)
@@ -198,6 +208,24 @@ func (p *process) lead(ctx context.Context) error {
 	o.agents.sender.Close()
 	parts.Wait()
 	return because(ctx, nil)
+}
+
+// publish shows this master in ZooKeeper. While one that is not of ours leads there,
+// clients are led to it.
+func (p *process) publish(ctx context.Context, l *election.Leadership) (*zookeeper.Publication, error) {
+	u, err := zookeeper.ParseURL(p.cfg.ZK)
+	if err != nil { // Validate looked at it
+		return nil, err
+	}
+	reign := epoch.Epoch{}
+	if l != nil {
+		reign = l.Epoch
+	}
+	shown, err := zookeeper.Publish(ctx, u, p.cfg.ZKSessionTimeout, p.log, p.info, reign, p.front.leader.Store)
+	if err != nil {
+		return nil, fmt.Errorf("show this master in ZooKeeper: %w", err)
+	}
+	return shown, nil
 }
 
 // because returns why ctx ended, unless it was ended from outside; err if it did not.

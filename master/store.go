@@ -117,7 +117,9 @@ func (s *store) campaign(ctx context.Context, self []byte, ttl time.Duration, lo
 }
 
 // follow tells the front who leads until ctx ends.
-func (s *store) follow(ctx context.Context, f *front, log *slog.Logger) {
+// One that is elected but may not lead yet, because another leads by ZooKeeper, leads
+// nobody to itself.
+func (s *store) follow(ctx context.Context, own string, f *front, log *slog.Logger) {
 	election.Watch(ctx, s.etcd.Client(), func(self []byte) {
 		if self == nil {
 			f.leader.Store(nil)
@@ -127,6 +129,9 @@ func (s *store) follow(ctx context.Context, f *front, log *slog.Logger) {
 		if err := codec.JSON.Unmarshal(self, &info); err != nil {
 			log.Error("the leader's description cannot be read", "error", err)
 			f.leader.Store(nil)
+			return
+		}
+		if info.ID == own {
 			return
 		}
 		f.leader.Store(&info)

@@ -21,15 +21,15 @@ type masterFlags struct {
 	roles, weights string
 	etcd           string
 
-	etcdSession, allocationInterval, offerTimeout, pingTimeout, reregisterTimeout, gcInterval, maxAgentAge, authenticationTimeout duration.Flag
-	fairExcluded                                                                                                                  string
+	etcdSession, zkSession, allocationInterval, offerTimeout, pingTimeout, reregisterTimeout, gcInterval, maxAgentAge, authenticationTimeout duration.Flag
+	fairExcluded                                                                                                                             string
 }
 
 // masterCommand is `tombolo master`: the one who makes offers.
 func masterCommand() *cobra.Command {
 	d := master.Default()
 	f := &masterFlags{
-		cfg: d, etcdSession: duration.Flag(d.EtcdSessionTimeout), allocationInterval: duration.Flag(d.AllocationInterval), pingTimeout: duration.Flag(d.AgentPingTimeout),
+		cfg: d, etcdSession: duration.Flag(d.EtcdSessionTimeout), zkSession: duration.Flag(d.ZKSessionTimeout), allocationInterval: duration.Flag(d.AllocationInterval), pingTimeout: duration.Flag(d.AgentPingTimeout),
 		reregisterTimeout: duration.Flag(d.AgentReregisterTimeout), gcInterval: duration.Flag(d.RegistryGCInterval), maxAgentAge: duration.Flag(d.RegistryMaxAgentAge),
 		authenticationTimeout: duration.Flag(d.Security.AuthenticationTimeout),
 	}
@@ -70,6 +70,8 @@ func (f *masterFlags) register(flags *pflag.FlagSet) {
 	flags.StringVar(&c.Etcd.CertFile, "etcd_cert_file", "", "this master's certificate for --etcd_endpoints")
 	flags.StringVar(&c.Etcd.KeyFile, "etcd_key_file", "", "its key")
 	flags.StringVar(&c.Etcd.Prefix, "etcd_prefix", "", "before all keys in --etcd_endpoints, when several datacenters share it")
+	flags.StringVar(&c.ZK, "zk", "", "where the leader is shown to clients that look in ZooKeeper, zk://[user:password@]host:port,.../path (default: nowhere)")
+	flags.Var(&f.zkSession, "zk_session_timeout", "after which ZooKeeper counts a silent leader as gone")
 	flags.Var(&f.etcdSession, "etcd_session_timeout", "how long after its last sign of life a leader is replaced, at least 2secs")
 	flags.StringVar(&c.EtcdListen, "etcd_listen", c.EtcdListen, "host:port at which the embedded etcd serves other parts, port 0 for a free one; it asks nobody for a password")
 	flags.Var(&f.allocationInterval, "allocation_interval", "time between two rounds of offers over all agents")
@@ -107,7 +109,7 @@ func (f *masterFlags) run(ctx context.Context, flags *pflag.FlagSet) error {
 	c.AllocationInterval, c.OfferTimeout = time.Duration(f.allocationInterval), time.Duration(f.offerTimeout)
 	c.AgentPingTimeout, c.AgentReregisterTimeout = time.Duration(f.pingTimeout), time.Duration(f.reregisterTimeout)
 	c.RegistryGCInterval, c.RegistryMaxAgentAge = time.Duration(f.gcInterval), time.Duration(f.maxAgentAge)
-	c.EtcdSessionTimeout = time.Duration(f.etcdSession)
+	c.EtcdSessionTimeout, c.ZKSessionTimeout = time.Duration(f.etcdSession), time.Duration(f.zkSession)
 	if f.etcd != "" {
 		c.Etcd.Endpoints = strings.Split(f.etcd, ",")
 	}

@@ -27,6 +27,13 @@ var ErrUnpublished = errors.New("ZooKeeper does not show this master any more")
 type Publication struct {
 	lost context.Context
 	lose context.CancelCauseFunc
+	end  func() // of the session
+}
+
+// Close takes the node away.
+func (p *Publication) Close() {
+	p.lose(fmt.Errorf("%w: it was taken away", ErrUnpublished))
+	p.end()
 }
 
 // Context ends when the node is gone; Err then says why.
@@ -115,7 +122,7 @@ func publish(ctx context.Context, u URL, timeout time.Duration, log *slog.Logger
 	}
 	log.Info("shown as leader in ZooKeeper", "address", u.String(), "node", name)
 	go s.guard(node, gone, lose)
-	return &Publication{lost: lost, lose: lose}, nil
+	return &Publication{lost: lost, lose: lose, end: s.Close}, nil
 }
 
 // makePath makes the group's path, open to whoever may write there (reference row ZK-01).

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"os"
 	"strings"
 	"time"
 
@@ -29,9 +30,17 @@ type URL struct {
 	Path           string // without a slash at its end
 }
 
-// ParseURL reads a zk:// address.
+// ParseURL reads a zk:// address, or a file:///path that holds one, which keeps a
+// password out of the process's arguments.
 func ParseURL(text string) (URL, error) {
 	var u URL
+	if path, ok := strings.CutPrefix(text, "file://"); ok {
+		data, err := os.ReadFile(path)
+		if err != nil {
+			return u, fmt.Errorf("the file with the ZooKeeper address: %w", err)
+		}
+		text = string(data)
+	}
 	rest, ok := strings.CutPrefix(strings.TrimSpace(text), Scheme)
 	if !ok {
 		return u, fmt.Errorf("the ZooKeeper address must begin with %s", Scheme)
