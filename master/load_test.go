@@ -1,6 +1,7 @@
 package master_test
 
 import (
+	"bufio"
 	"context"
 	"encoding/binary"
 	"fmt"
@@ -8,8 +9,11 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"os"
+	"os/exec"
 	"runtime"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -316,10 +320,43 @@ func heap() uint64 {
 	return m.HeapAlloc
 }
 
+// spawnMaster runs a master in a process of its own, as masters do.
+func spawnMaster(b *testing.B) string {
+	cmd := exec.Command(os.Args[0])
+	cmd.Env = append(os.Environ(), childDir+"="+inMemory)
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		b.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() {
+		if err := cmd.Process.Kill(); err != nil {
+			b.Error(err)
+		}
+		cmd.Wait()
+	})
+	line, err := bufio.NewReader(out).ReadString('\n')
+	if err != nil {
+		b.Fatal(err)
+	}
+	return strings.TrimSpace(line)
+}
+
 // BenchmarkStateUnderLoad has clients read /state of 20,000 tasks all the time while
 // tasks are launched; an iteration is one answer. /health is asked every 20 ms meanwhile.
+// The master is a process of its own; agents, framework and clients share another one.
 func BenchmarkStateUnderLoad(b *testing.B) {
-	address, p, f := startLoad(b)
+	b.Run("plain", func(b *testing.B) { stateUnderLoad(b, true) })
+	b.Run("gzip", func(b *testing.B) { stateUnderLoad(b, false) })
+}
+
+func stateUnderLoad(b *testing.B, plain bool) {
+	reader := &http.Client{Transport: &http.Transport{DisableCompression: plain, MaxIdleConnsPerHost: readers}}
+	address := spawnMaster(b)
+	p := newPool(b, address, loadAgents)
+	f := newLauncher(b, address)
 	f.launch(p, idleTasks)
 	stop := make(chan struct{})
 	var others sync.WaitGroup
@@ -337,7 +374,7 @@ func BenchmarkStateUnderLoad(b *testing.B) {
 	for range readers {
 		reading.Go(func() {
 			for left.Add(-1) >= 0 {
-				took := fetch(b, "http://"+address+"/state")
+				took := fetch(b, reader, "http://"+address+"/state")
 				mu.Lock()
 				times = append(times, took)
 				mu.Unlock()
@@ -361,14 +398,14 @@ func probeHealth(b *testing.B, address string, stop <-chan struct{}) (times []ti
 		case <-stop:
 			return times
 		case <-time.After(20 * time.Millisecond):
-			times = append(times, fetch(b, "http://"+address+"/health"))
+			times = append(times, fetch(b, http.DefaultClient, "http://"+address+"/health"))
 		}
 	}
 }
 
-func fetch(b *testing.B, url string) time.Duration {
+func fetch(b *testing.B, client *http.Client, url string) time.Duration {
 	begin := time.Now()
-	r, err := http.Get(url)
+	r, err := client.Get(url)
 	if err != nil {
 		b.Error(err)
 		return 0

@@ -36,6 +36,9 @@ const patience = 20 * time.Second
 // childDir names the environment variable that makes this test binary a master.
 const childDir = "TOMBOLO_TEST_MASTER_DIR"
 
+// inMemory is the directory of a child that keeps nothing.
+const inMemory = "memory"
+
 func TestMain(m *testing.M) {
 	if dir := os.Getenv(childDir); dir != "" {
 		os.Exit(child(dir))
@@ -47,6 +50,9 @@ func TestMain(m *testing.M) {
 func child(dir string) int {
 	cfg := master.Default()
 	cfg.Port, cfg.WorkDir = 0, dir
+	if dir == inMemory {
+		cfg.Registry, cfg.WorkDir = master.InMemory, ""
+	}
 	err := master.Run(context.Background(), cfg, slog.New(slog.NewTextHandler(os.Stderr, nil)), func(address string) { fmt.Println(address) })
 	fmt.Fprintln(os.Stderr, err)
 	return 1

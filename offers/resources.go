@@ -53,6 +53,41 @@ func (r Resources) Plus(o Resources) Resources {
 	return Resources{merge(r.entries, o.entries, true, addEntries)}
 }
 
+// Sum is the sum of many bundles, which costs less than adding them one by one.
+func Sum(bundles []Resources) Resources {
+	switch len(bundles) {
+	case 0:
+		return Resources{}
+	case 1:
+		return bundles[0]
+	}
+	var kinds []entry // few, even of many bundles
+	var pieces [][]Range
+	for _, r := range bundles {
+		for i := range r.entries {
+			e := &r.entries[i]
+			k := slices.IndexFunc(kinds, func(x entry) bool { return x.id == e.id && x.role == e.role })
+			if k < 0 {
+				k = len(kinds)
+				kinds, pieces = append(kinds, entry{id: e.id, role: e.role}), append(pieces, nil)
+			}
+			if e.copies > 0 { // a shared resource: how much it is does not add up
+				kinds[k].scalar, kinds[k].copies = e.scalar, kinds[k].copies+e.copies
+				continue
+			}
+			kinds[k].scalar += e.scalar
+			kinds[k].set = union(kinds[k].set, e.set)
+			if len(e.ranges) > 0 {
+				pieces[k] = append(pieces[k], e.ranges...)
+			}
+		}
+	}
+	for i := range kinds {
+		kinds[i].ranges = rangesOf(pieces[i])
+	}
+	return collect(kinds)
+}
+
 // Minus is the difference. It fails, naming the first piece that is missing, if r does not contain o.
 func (r Resources) Minus(o Resources) (Resources, error) {
 	if missing, ok := r.missing(o); ok {

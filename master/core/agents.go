@@ -124,7 +124,8 @@ func (s *State) addAgent(info mesos.AgentInfo, pid, version string, caps []mesos
 		killed:       map[taskKey]*scheduler.Call_Kill{},
 	}
 	s.agents[a.id] = a
-	delete(s.recovered, a.id)
+	s.agentViews.put(a.id)
+	s.forgetRecovered(a.id)
 	delete(s.unreachable, a.id)
 	s.connectAgent(a, pid, uuid)
 	return a
@@ -256,7 +257,7 @@ func (s *State) lookAgain(id string) {
 // agentUnreachable gives up an agent that the registry counts as lost now (reference 1.11).
 func (s *State) agentUnreachable(c RegistryChange, info mesos.AgentInfo, why string) {
 	id := c.Agent.ID.Value
-	delete(s.recovered, id)
+	s.forgetRecovered(id)
 	s.unreachable[id] = c.At
 	a := s.agents[id]
 	if a == nil {
@@ -319,6 +320,7 @@ func (s *State) dropAgent(a *agent) {
 	}
 	s.dropAgentOperations(a, mesos.OPERATION_GONE_BY_OPERATOR)
 	delete(s.agents, a.id)
+	s.agentViews.remove(a.id)
 	if s.pids[a.pid] == a {
 		delete(s.pids, a.pid)
 	}

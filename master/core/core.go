@@ -55,9 +55,14 @@ type State struct {
 	completed  []*FrameworkView // removed frameworks, oldest first
 	removed    map[string]bool  // ids in completed
 
-	agents      map[string]*agent // registered ones, by agent id
-	pids        map[string]*agent
-	recovered   map[string]mesos.AgentInfo // in the registry, not seen since this master started
+	agents    map[string]*agent // registered ones, by agent id
+	pids      map[string]*agent
+	recovered map[string]mesos.AgentInfo // in the registry, not seen since this master started
+	waiting   []mesos.AgentInfo          // the same by id; nil when it is to be made anew
+
+	agentViews     roster[AgentView]
+	frameworkViews roster[FrameworkView]
+
 	unreachable map[string]time.Time
 	gone        map[string]time.Time
 	admitting   map[uint64]*admission // registry writes under way, by token
@@ -90,6 +95,7 @@ type State struct {
 
 	frameworkCount, offerCount, agentCount uint64
 	operationCount, operationSequence      uint64
+	operationsHeld                         int // by all agents
 	token                                  uint64
 	version                                uint64 // counts changes that a View would show
 

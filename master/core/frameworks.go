@@ -40,6 +40,8 @@ type framework struct {
 	retiring  bool            // the registry is being told of its removal
 
 	tasks       map[string]*task
+	offered     offerList                       // offers in the order in which they were made
+	shown       []ExecutorView                  // of executors; nil when it is to be made anew
 	inOrder     taskList                        // the same
 	executors   map[string]map[string]*executor // by agent id, executor id
 	offers      map[string]*offer
@@ -98,6 +100,7 @@ func (s *State) newFramework(id string, info *mesos.FrameworkInfo) *framework {
 	}
 	f.info.ID = &mesos.FrameworkID{Value: id}
 	s.frameworks[id] = f
+	s.frameworkViews.put(id)
 	s.adoptOperations(f)
 	s.changed()
 	return f
@@ -174,6 +177,7 @@ func (s *State) removeFramework(f *framework) {
 	s.dropFrameworkOperations(f)
 	s.ledger.RemoveFramework(f.id)
 	delete(s.frameworks, f.id)
+	s.frameworkViews.remove(f.id)
 	s.archive(f)
 	s.changed()
 	s.announce(&master.Event{Type: master.Event_FRAMEWORK_REMOVED, FrameworkRemoved: &master.Event_FrameworkRemoved{FrameworkInfo: f.info}})

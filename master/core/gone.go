@@ -51,7 +51,7 @@ func (s *State) markAgentGone(e GoneWanted) {
 // agentGone gives up an agent that the registry counts as gone now (reference 1.11).
 func (s *State) agentGone(c RegistryChange, _ *admission) {
 	id := c.Agent.ID.Value
-	delete(s.recovered, id)
+	s.forgetRecovered(id)
 	delete(s.unreachable, id)
 	s.gone[id] = c.At
 	s.note("agent marked gone", "agent_id", id)

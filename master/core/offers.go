@@ -22,6 +22,7 @@ type offer struct {
 	resources offers.Resources
 	message   *mesos.Offer // as the framework sees it
 	shown     *mesos.Offer // as operators see it: in full
+	place     int          // in the framework's offerList
 }
 
 // allocateOn has an agent's free resources offered at the end of this turn.
@@ -94,6 +95,7 @@ func (s *State) makeOffer(f *framework, a *agent, g offers.Grant) *offer {
 	full.Resources = o.resources.Mesos()
 	full.AllocationInfo = &mesos.Resource_AllocationInfo{Role: &o.role}
 	o.shown = &full
+	f.offered.add(o)
 	s.touch(f, a)
 	if s.cfg.OfferTimeout > 0 {
 		s.timers.add(timer{at: s.now.Add(s.cfg.OfferTimeout), kind: offerExpire, id: o.id})
@@ -167,6 +169,7 @@ func upidIP(pid string) string {
 func (s *State) takeOffer(o *offer) {
 	delete(s.offers, o.id)
 	delete(o.framework.offers, o.id)
+	o.framework.offered.remove(o)
 	delete(o.agent.offers, o.id)
 	o.agent.offered = s.minus(o.agent.offered, o.resources)
 	s.touch(o.framework, o.agent)

@@ -115,6 +115,7 @@ func (s *State) addOperation(o *operation) {
 	s.operationSequence++
 	o.sequence = s.operationSequence
 	o.agent.operations[o.uuid] = o
+	s.operationsHeld++
 	if f := s.frameworks[o.framework]; f != nil {
 		f.operations[o.uuid] = o
 	}
@@ -124,6 +125,7 @@ func (s *State) addOperation(o *operation) {
 
 func (s *State) removeOperation(o *operation) {
 	delete(o.agent.operations, o.uuid)
+	s.operationsHeld--
 	s.mayBeDrained(o.agent)
 	if f := s.frameworks[o.framework]; f != nil {
 		delete(f.operations, o.uuid)
@@ -295,6 +297,9 @@ func sortedOperations(m map[string]*operation) []*operation {
 
 // operationsView lists all operations for readers.
 func (s *State) operationsView() []*mesos.Operation {
+	if s.operationsHeld == 0 {
+		return nil
+	}
 	var list []*mesos.Operation
 	for _, a := range s.sortedAgents() {
 		for _, o := range sortedOperations(a.operations) {

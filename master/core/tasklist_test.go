@@ -23,7 +23,7 @@ func TestTaskListKeepsOrderAndForgetsHoles(t *testing.T) {
 			l.add(x)
 			want = append(want, x)
 		}
-		got := l.infos()
+		got := l.picture()
 		if len(got) != len(want) {
 			r.Fatalf("%d tasks, want %d", len(got), len(want))
 		}

@@ -27,8 +27,9 @@ type task struct {
 	// booked says that the resources are still charged to the framework; they are
 	// given back as soon as the task is known to have ended (reference row UPD-03).
 	booked bool
-	place  int  // in the framework's taskList
-	lost   bool // with its agent, with which it may come back
+	list   *taskList // of its framework, nil once it is removed,
+	place  int       // and where in it
+	lost   bool      // with its agent, with which it may come back
 	// info is never changed in place, as readers hold it; see edit.
 	info *mesos.Task
 }
@@ -40,6 +41,9 @@ func (t *task) edit(change func(*mesos.Task)) {
 	next := *t.info
 	change(&next)
 	t.info = &next
+	if t.list != nil {
+		t.list.changed(t)
+	}
 }
 
 // terminal says whether a task in this state has ended (reference appendix A).
@@ -373,6 +377,7 @@ func (s *State) enterExecutor(a *agent, f *framework, info mesos.ExecutorInfo) *
 	x.info.Resources = x.resources.Mesos()
 	put(a.executors, f.id, x.id, x)
 	put(f.executors, a.id, x.id, x)
+	f.shown = nil
 	s.touch(f, a)
 	return x
 }
@@ -382,6 +387,7 @@ func (s *State) removeExecutor(a *agent, x *executor) {
 	f := s.frameworks[x.framework]
 	remove(a.executors, x.framework, x.id)
 	remove(f.executors, x.agent, x.id)
+	f.shown = nil
 	s.giveBack(a, f, x.resources)
 }
 

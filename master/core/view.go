@@ -88,8 +88,8 @@ type AgentView struct {
 // ID is the agent's id.
 func (a *AgentView) ID() string { return a.Info.GetID().GetValue() }
 
-// View takes a picture of the state. It costs little for what has not changed
-// since the last one.
+// View takes a picture of the state. For what has not changed since the last one it
+// costs a copy of pointers.
 func (s *State) View() *View {
 	v := &View{
 		Version:     s.version,
@@ -105,15 +105,14 @@ func (s *State) View() *View {
 		Operations:  s.operationsView(),
 		Counters:    s.counts.clone(),
 	}
-	for _, f := range s.sortedFrameworks() {
-		v.Frameworks = append(v.Frameworks, s.frameworkView(f))
+	v.Frameworks = s.frameworkViews.picture(func(id string) *FrameworkView { return s.frameworkView(s.frameworks[id]) })
+	v.Agents = s.agentViews.picture(func(id string) *AgentView { return s.agentView(s.agents[id]) })
+	if s.waiting == nil && len(s.recovered) > 0 {
+		for _, id := range sortedKeys(s.recovered) {
+			s.waiting = append(s.waiting, s.recovered[id])
+		}
 	}
-	for _, a := range s.sortedAgents() {
-		v.Agents = append(v.Agents, s.agentView(a))
-	}
-	for _, id := range sortedKeys(s.recovered) {
-		v.Recovered = append(v.Recovered, s.recovered[id])
-	}
+	v.Recovered = s.waiting
 	return v
 }
 
@@ -132,13 +131,23 @@ func (s *State) Standings() ([]offers.RoleStanding, map[string]int) {
 
 // touch notes that a framework and an agent, either of which may be nil, look different now.
 func (s *State) touch(f *framework, a *agent) {
-	if f != nil {
+	if f != nil && f.view != nil {
 		f.view = nil
+		s.frameworkViews.changed(f.id)
 	}
-	if a != nil {
+	if a != nil && a.view != nil {
 		a.view = nil
+		s.agentViews.changed(a.id)
 	}
 	s.changed()
+}
+
+// forgetRecovered notes that an agent of the registry is back or lost.
+func (s *State) forgetRecovered(id string) {
+	if _, known := s.recovered[id]; known {
+		delete(s.recovered, id)
+		s.waiting = nil
+	}
 }
 
 func (s *State) sortedFrameworks() []*framework {
@@ -161,19 +170,22 @@ func (s *State) frameworkView(f *framework) *FrameworkView {
 		Unreachable: f.unreachable.all(), Completed: f.completed.all(),
 		Counters: f.counts.clone(),
 	}
-	for _, id := range sortedKeys(f.on) {
-		v.Used = v.Used.Plus(f.on[id].used[f.id])
+	used := make([]offers.Resources, 0, len(f.on))
+	for _, a := range f.on { // the order makes no difference to the sum
+		used = append(used, a.used[f.id])
 	}
-	v.Tasks = f.inOrder.infos()
-	for _, agent := range sortedKeys(f.executors) {
-		for _, id := range sortedKeys(f.executors[agent]) {
-			v.Executors = append(v.Executors, ExecutorView{Info: f.executors[agent][id].info, AgentID: agent})
+	v.Used = offers.Sum(used)
+	v.Tasks = f.inOrder.picture()
+	v.Executors = f.executorViews()
+	offered := make([]offers.Resources, 0, f.offered.live)
+	v.Offers = make([]*mesos.Offer, 0, f.offered.live)
+	for _, o := range f.offered.items {
+		if o != nil {
+			v.Offers = append(v.Offers, o.shown)
+			offered = append(offered, o.resources)
 		}
 	}
-	for _, o := range sortedOffers(f.offers) {
-		v.Offers = append(v.Offers, o.shown)
-		v.Offered = v.Offered.Plus(o.resources)
-	}
+	v.Offered = offers.Sum(offered)
 	if len(s.inverse) == 0 {
 		f.view = v
 		return v
@@ -185,6 +197,18 @@ func (s *State) frameworkView(f *framework) *FrameworkView {
 	}
 	f.view = v
 	return v
+}
+
+// executorViews are the framework's executors by agent and id. The list is made anew only when one comes or goes.
+func (f *framework) executorViews() []ExecutorView {
+	if f.shown == nil {
+		for _, agent := range sortedKeys(f.executors) {
+			for _, id := range sortedKeys(f.executors[agent]) {
+				f.shown = append(f.shown, ExecutorView{Info: f.executors[agent][id].info, AgentID: agent})
+			}
+		}
+	}
+	return f.shown
 }
 
 func (s *State) agentView(a *agent) *AgentView {
