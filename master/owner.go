@@ -18,6 +18,7 @@ import (
 const (
 	maxMail  = 4096 // letters that wait; senders wait when it is full
 	maxBatch = 256  // letters taken in before timers and allocation get a turn
+	maxLooks = 64   // looks at the state that wait; who wants one more waits
 )
 
 // errStopped is what those get who ask a master that shuts down.
@@ -37,6 +38,7 @@ type owner struct {
 	state *core.State
 	log   *slog.Logger
 	mail  chan letter
+	looks chan func()   // at the state; they go before letters
 	done  chan struct{} // closed when run has returned
 
 	agents  *agents
@@ -64,7 +66,7 @@ type owner struct {
 func newOwner(state *core.State, meters *api.Meters, log *slog.Logger) *owner {
 	return &owner{
 		state: state, meters: meters, log: log,
-		mail: make(chan letter, maxMail), done: make(chan struct{}),
+		mail: make(chan letter, maxMail), looks: make(chan func(), maxLooks), done: make(chan struct{}),
 		streams: map[core.StreamID]*api.Stream{}, pending: map[core.RequestID]chan core.Reply{},
 	}
 }
@@ -84,6 +86,8 @@ func (o *owner) run(ctx context.Context) {
 		case l := <-o.mail:
 			o.take(l)
 			o.takeMore()
+		case f := <-o.looks:
+			f()
 		case <-timer.C:
 		}
 		if now := time.Now(); !o.state.Deadline().After(now) {
@@ -98,6 +102,11 @@ func (o *owner) run(ctx context.Context) {
 func (o *owner) takeMore() {
 	o.depth.Store(int64(len(o.mail)))
 	for range maxBatch {
+		select {
+		case f := <-o.looks:
+			f()
+		default:
+		}
 		select {
 		case l := <-o.mail:
 			o.take(l)
@@ -233,11 +242,16 @@ func (o *owner) Ask(ctx context.Context, make func(core.RequestID) core.Event) (
 // replyChannel has room for the one answer, so that the owner never waits for who asked.
 func replyChannel() chan core.Reply { return make(chan core.Reply, 1) }
 
-// look runs f in the owner's goroutine and waits for it.
+// look runs f in the owner's goroutine and waits for it. It goes before the letters that
+// wait: what was answered has happened already.
 func (o *owner) look(ctx context.Context, f func()) error {
 	finished := make(chan struct{})
-	if !o.post(letter{f: func() { f(); close(finished) }}) {
+	select {
+	case o.looks <- func() { f(); close(finished) }:
+	case <-o.done:
 		return errStopped
+	case <-ctx.Done():
+		return context.Cause(ctx)
 	}
 	select {
 	case <-finished:
