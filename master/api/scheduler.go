@@ -33,6 +33,9 @@ func (s *Server) scheduler(w http.ResponseWriter, r *http.Request) {
 		refuse(w, http.StatusBadRequest, "Failed to parse body into Call: %s", err)
 		return
 	}
+	if c == codec.JSON {
+		markUnknown(call, body)
+	}
 	principal := authn.PrincipalOf(r.Context())
 	if err = ValidCall(call); err == nil {
 		err = samePrincipal(call, principal)

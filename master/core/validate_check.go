@@ -42,8 +42,10 @@ func validHealthCheckType(h *mesos.HealthCheck) error {
 		if h.TCP == nil {
 			return fmt.Errorf("Expecting 'tcp' to be set for TCP health check")
 		}
-	default:
+	case mesos.HealthCheck_UNKNOWN: // unset
 		return fmt.Errorf("HealthCheck must specify 'type'")
+	default:
+		return fmt.Errorf("'UNKNOWN' is not a valid health check type")
 	}
 	return nil
 }
@@ -72,8 +74,10 @@ func validCheck(c *mesos.CheckInfo) error {
 		if c.TCP == nil {
 			return fmt.Errorf("Expecting 'tcp' to be set for TCP check")
 		}
-	default:
+	case mesos.CheckInfo_UNKNOWN: // unset
 		return fmt.Errorf("CheckInfo must specify 'type'")
+	default:
+		return fmt.Errorf("'UNKNOWN' is not a valid check type")
 	}
 	return nonNegative(
 		field{"delay_seconds", c.GetDelaySeconds()}, field{"interval_seconds", c.GetIntervalSeconds()}, field{"timeout_seconds", c.GetTimeoutSeconds()},

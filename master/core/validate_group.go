@@ -83,8 +83,12 @@ func (s *State) validGroupExecutor(b *bargain, x *mesos.ExecutorInfo) error {
 	if err := s.validCommonExecutor(b, x); err != nil {
 		return err
 	}
-	if x.Type == mesos.ExecutorInfo_UNKNOWN { // unset, or of a later Mesos
+	switch x.Type {
+	case mesos.ExecutorInfo_DEFAULT, mesos.ExecutorInfo_CUSTOM:
+	case mesos.ExecutorInfo_UNKNOWN: // unset
 		return fmt.Errorf("'ExecutorInfo.type' must be set")
+	default:
+		return fmt.Errorf("Unknown executor type")
 	}
 	if x.Container != nil && x.Container.GetType() == mesos.ContainerInfo_DOCKER {
 		return fmt.Errorf("Docker ContainerInfo is not supported on the executor")
