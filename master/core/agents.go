@@ -344,6 +344,9 @@ func (s *State) announceLoss(id *mesos.AgentID) {
 // pruneRegistry forgets agents that have been unreachable or gone for too long (reference 6.2).
 func (s *State) pruneRegistry() {
 	s.timers.add(timer{at: s.now.Add(s.cfg.RegistryGCInterval), kind: registryGC})
+	if s.pruning > 0 {
+		return // the registry has not forgotten the last ones yet
+	}
 	var old []string
 	for _, table := range []map[string]time.Time{s.unreachable, s.gone} {
 		ids := sortedKeys(table)
@@ -356,7 +359,8 @@ func (s *State) pruneRegistry() {
 	}
 	for len(old) > 0 {
 		n := min(len(old), maxPrune)
-		s.write(RegistryChange{Kind: PruneAgents, IDs: old[:n]}, &admission{then: s.pruned})
+		s.pruning++
+		s.write(RegistryChange{Kind: PruneAgents, IDs: old[:n]}, &admission{then: s.pruned, failed: func(error) { s.pruning-- }})
 		old = old[n:]
 	}
 }
@@ -365,6 +369,7 @@ func (s *State) pruneRegistry() {
 const maxPrune = 50
 
 func (s *State) pruned(c RegistryChange, _ *admission) {
+	s.pruning--
 	for _, id := range c.IDs {
 		delete(s.unreachable, id)
 		delete(s.gone, id)

@@ -93,6 +93,8 @@ type State struct {
 	dirty     map[string]bool // or over these
 	nextBatch time.Time
 
+	pruning int // changes under way that forget agents
+
 	frameworkCount, offerCount, agentCount uint64
 	operationCount, operationSequence      uint64
 	operationsHeld                         int // by all agents

@@ -284,7 +284,7 @@ func (s *State) readmitted(c RegistryChange, w *admission) {
 	a := s.addAgent(c.Agent, w.pid, *m.Version, m.AgentCapabilities, m.ResourceVersionUUID, m.CheckpointedResources)
 	a.reregistered = s.now
 	if w.returned {
-		s.forgetLost(a, m)
+		s.forgetLost(a)
 	}
 	s.takeIn(a, m, w.returned, message)
 	s.sendAgent(a, &messages.SlaveReregisteredMessage{AgentID: *a.info.ID, Connection: s.connection()})
@@ -409,6 +409,9 @@ func (s *State) takeInTask(a *agent, reported *mesos.Task, tell bool, message st
 	switch {
 	case t == nil:
 		t = s.addTask(a, f, *reported)
+		if tell { // it may have been given up before
+			f.completed.drop(func(done *mesos.Task) bool { return done.TaskID.Value == t.key.task })
+		}
 	case t.agent == a:
 		s.adoptTask(t, reported)
 		return
@@ -421,21 +424,12 @@ func (s *State) takeInTask(a *agent, reported *mesos.Task, tell bool, message st
 	}
 }
 
-// forgetLost forgets that tasks were lost with an agent that is back: all of its
-// unreachable ones, and completed ones that it still runs.
-func (s *State) forgetLost(a *agent, m *messages.ReregisterSlaveMessage) {
-	reported := map[taskKey]bool{}
-	for i := range m.Tasks {
-		reported[taskKey{m.Tasks[i].FrameworkID.Value, m.Tasks[i].TaskID.Value}] = true
-	}
+// forgetLost forgets that tasks were lost with an agent that is back.
+func (s *State) forgetLost(a *agent) {
 	for _, f := range s.frameworks { // in any order: nothing is told
-		if len(f.unreachable.all())+len(f.completed.all()) == 0 {
-			continue
-		}
-		before := len(f.unreachable.all()) + len(f.completed.all())
+		before := len(f.unreachable.all())
 		f.unreachable.drop(func(t *mesos.Task) bool { return t.AgentID.Value == a.id })
-		f.completed.drop(func(t *mesos.Task) bool { return reported[taskKey{f.id, t.TaskID.Value}] })
-		if len(f.unreachable.all())+len(f.completed.all()) != before {
+		if len(f.unreachable.all()) != before {
 			s.touch(f, nil)
 		}
 	}

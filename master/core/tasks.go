@@ -96,15 +96,17 @@ func (s *State) allocated(f *framework, list []mesos.Resource) offers.Resources 
 	return r.Allocate(role)
 }
 
-// adoptTask takes over the state of a known task from an agent that came back.
+// adoptTask takes over the state of a known task from an agent that came back. What was
+// forwarded of it stays as it is: the agent repeats its updates.
 func (s *State) adoptTask(t *task, reported *mesos.Task) {
+	if terminal(t.state()) {
+		return
+	}
 	if terminal(*reported.State) {
 		s.release(t)
 	}
 	t.edit(func(info *mesos.Task) {
 		info.State = reported.State
-		info.StatusUpdateState = reported.StatusUpdateState
-		info.StatusUpdateUUID = reported.StatusUpdateUUID
 		if len(reported.Statuses) > 0 {
 			info.Statuses = reported.Statuses
 		}
