@@ -19,21 +19,29 @@ import (
 // maxFile is the size, in bytes, above which a file is none of credentials.
 const maxFile = 16 << 20
 
-// Secret is a password or a key. It prints and logs as a placeholder, whatever the format.
-type Secret struct{ bytes []byte }
+// Secret is a password or a key. It prints and logs as a placeholder, whatever the format. It is kept behind a pointer,
+// since package fmt shows what is in others' unexported fields without asking for methods, but follows no pointers there.
+type Secret struct{ kept *kept }
+
+type kept struct{ bytes []byte }
 
 // NewSecret makes a secret of text.
-func NewSecret(text string) Secret { return Secret{bytes: []byte(text)} }
+func NewSecret(text string) Secret { return Secret{&kept{[]byte(text)}} }
 
 // Reveal returns the secret itself.
-func (s Secret) Reveal() []byte { return s.bytes }
+func (s Secret) Reveal() []byte {
+	if s.kept == nil {
+		return nil
+	}
+	return s.kept.bytes
+}
 
 // Empty says that there is none.
-func (s Secret) Empty() bool { return len(s.bytes) == 0 }
+func (s Secret) Empty() bool { return len(s.Reveal()) == 0 }
 
 // Equal compares without telling by its time where two secrets differ.
 func (s Secret) Equal(o Secret) bool {
-	a, b := sha256.Sum256(s.bytes), sha256.Sum256(o.bytes)
+	a, b := sha256.Sum256(s.Reveal()), sha256.Sum256(o.Reveal())
 	return subtle.ConstantTimeCompare(a[:], b[:]) == 1
 }
 

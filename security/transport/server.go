@@ -60,8 +60,8 @@ func (b *pacedBody) Read(p []byte) (int, error) {
 	n, err := b.ReadCloser.Read(p)
 	b.read += int64(n)
 	limit := b.begun.Add(bodyPatience + time.Duration(b.read)*time.Second/bodyPace)
-	if err != nil {
-		limit = time.Time{} // what follows on the connection is no body
+	if errors.Is(err, io.EOF) {
+		limit = time.Time{} // what follows on the connection is no body; after any other error nothing follows
 	}
 	if failed := b.deadline(limit); failed != nil && err == nil {
 		err = failed
