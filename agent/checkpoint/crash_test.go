@@ -54,9 +54,16 @@ func liveForEver(dir string) {
 				AgentID: mesos.AgentID{Value: "S0"}, State: &state}},
 			end, core.SaveAck{Run: run, Task: "t", UUID: []byte{1}},
 		)
+		must(volumesOfLife(life))
 		_, _ = os.Stdout.WriteString(run.Container + "\n")
 		must(core.SaveDone{Run: run})
 	}
+}
+
+// volumesOfLife is another set of two volumes in each life.
+func volumesOfLife(life uint64) core.SaveResources {
+	one, two := "v"+strconv.FormatUint(life%3, 10), "w"+strconv.FormatUint(life%2, 10)
+	return core.SaveResources{Resources: []mesos.Resource{testVolume(one), testVolume(two)}}
 }
 
 // A kill -9 at any moment neither keeps the agent from starting, nor brings back a task
@@ -95,6 +102,18 @@ func recoverAfterCrash(t *testing.T, dir, last string) {
 	r, err := s.Recover(true)
 	if err != nil {
 		t.Fatalf("the agent would not start: %v", err)
+	}
+	for i := range r.Resources {
+		path, err := core.VolumePath(dir, &r.Resources[i])
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := os.Stat(path); err != nil {
+			t.Fatalf("a volume lost its directory: %v", err)
+		}
+	}
+	if n := len(r.Resources); n != 0 && n != 2 {
+		t.Fatalf("half of the record is there: %d volumes", n)
 	}
 	for _, f := range r.Frameworks {
 		for _, x := range f.Executors {
