@@ -116,6 +116,10 @@ unit: deps tools build ## unit tests, properties, protocol scripts
 e2e: deps tools build clients ## the end-to-end scenarios alone
 	$(GO) test -count=1 -timeout 40m ./e2e
 
+.PHONY: chaos
+chaos: deps tools build ## leaders killed and stopped, 50 times each, by list and by ZooKeeper (30 minutes; CHAOS=n for n times)
+	TOMBOLO_FAILOVERS=$(or $(CHAOS),50) $(GO) test -count=1 -timeout 120m -v -run '^TestFailover' ./e2e
+
 .PHONY: bench demo
 bench: ## the figures of docs/figures.md
 	$(GO) test -run '^$$' -bench . -benchmem -timeout 30m $$(grep -rl --include='*_test.go' '^func Benchmark' . | xargs -n1 dirname | sort -u)
