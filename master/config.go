@@ -59,8 +59,9 @@ type Config struct {
 	RegistryGCInterval              time.Duration
 	RegistryMaxAgentAge             time.Duration
 	RegistryMaxAgentCount           int
-	MaxSubscribers                  int  // operators' event streams; the oldest goes when one more comes
-	PerFrameworkMetrics             bool // show metrics of each framework
+	WebUIDir                        string // static files shown at /; empty: none
+	MaxSubscribers                  int    // operators' event streams; the oldest goes when one more comes
+	PerFrameworkMetrics             bool   // show metrics of each framework
 	Security                        Security
 	// LogLevel is the least level that the log given to Run passes on; operators may
 	// lower it for a while (SET_LOGGING_LEVEL). Nil: only that of the log's file.

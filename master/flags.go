@@ -48,7 +48,7 @@ func shownFlags(c *Config, hostname string) (mesos, own map[string]string) {
 		"max_operator_event_stream_subscribers": strconv.Itoa(c.MaxSubscribers), "publish_per_framework_metrics": strconv.FormatBool(c.PerFrameworkMetrics),
 		"root_submissions": strconv.FormatBool(c.RootSubmissions), "filter_gpu_resources": strconv.FormatBool(c.FilterGPUResources),
 		"framework_sorter": c.Allocator.FrameworkSorter, "role_sorter": c.Allocator.RoleSorter,
-		"min_allocatable_resources": c.MinAllocatable, "work_dir": c.WorkDir, "logging_level": glogLevel(c.LogLevel.Level()),
+		"min_allocatable_resources": c.MinAllocatable, "work_dir": c.WorkDir, "webui_dir": c.WebUIDir, "logging_level": glogLevel(c.LogLevel.Level()),
 	} {
 		mesos[name] = value
 	}

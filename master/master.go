@@ -81,7 +81,7 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger, ready func(address s
 	flags, own := shownFlags(&cfg, info.GetHostname())
 	p.facts = api.Facts{
 		Version: MesosVersion, Started: time.Now(), Cluster: cfg.Cluster, Flags: flags, OwnFlags: own, Build: buildFacts(), Meters: p.meters,
-		Verbosity: api.NewVerbosity(cfg.LogLevel), LogDir: cfg.LogDir, Files: shown.files(), PerFrameworkMetrics: cfg.PerFrameworkMetrics,
+		Verbosity: api.NewVerbosity(cfg.LogLevel), LogDir: cfg.LogDir, Files: shown.files(), WebUIDir: cfg.WebUIDir, PerFrameworkMetrics: cfg.PerFrameworkMetrics,
 		Standing: p.front.standing, Security: api.Security{Realms: guarded.Realms, ACLs: guarded.ACLs},
 	}
 	return p.run(ctx, listener)

@@ -335,6 +335,15 @@ func (o *owner) Standings(ctx context.Context) ([]offers.RoleStanding, map[strin
 	return r.roles, r.refusals, nil
 }
 
+// Registry implements api.Backend.
+func (o *owner) Registry(ctx context.Context) (*core.Registry, error) {
+	found := make(chan *core.Registry, 1)
+	if err := o.look(ctx, func() { found <- o.state.Registry() }); err != nil {
+		return nil, err
+	}
+	return <-found, nil
+}
+
 // Explain implements api.Backend.
 func (o *owner) Explain(ctx context.Context, framework string) ([]offers.Reason, bool, error) {
 	var reasons []offers.Reason

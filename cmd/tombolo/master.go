@@ -90,6 +90,7 @@ func (f *masterFlags) register(flags *pflag.FlagSet) {
 	flags.IntVar(&c.MaxUnreachableTasksPerFramework, "max_unreachable_tasks_per_framework", c.MaxUnreachableTasksPerFramework, "unreachable tasks remembered per framework")
 	flags.Var(&f.gcInterval, "registry_gc_interval", "time between two clearings of the registry")
 	flags.Var(&f.maxAgentAge, "registry_max_agent_age", "how long unreachable and gone agents are remembered")
+	flags.StringVar(&c.WebUIDir, "webui_dir", "", "directory of a web interface: its index.html is shown at /, its app and assets below (default: none)")
 	flags.IntVar(&c.MaxSubscribers, "max_operator_event_stream_subscribers", c.MaxSubscribers, "operators' event streams; the oldest ends when there is one more")
 	flags.BoolVar(&c.PerFrameworkMetrics, "publish_per_framework_metrics", c.PerFrameworkMetrics, "show metrics of each framework")
 	flags.IntVar(&c.RegistryMaxAgentCount, "registry_max_agent_count", c.RegistryMaxAgentCount, "unreachable and gone agents remembered")

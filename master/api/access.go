@@ -27,6 +27,8 @@ type access struct {
 // 2.4). What stands below a path that ends in "/" is meant too. Whatever is not in it needs what writing needs.
 var routes = map[string]access{
 	"/":         {realm: authn.Open}, // the page itself; what stands below it does not inherit that
+	"/app/":     {realm: authn.Open},
+	"/assets/":  {realm: authn.Open},
 	"/health":   {realm: authn.Open},
 	"/redirect": {realm: authn.Open},
 

@@ -46,8 +46,9 @@ func (o *orders) Explain(context.Context, string) ([]offers.Reason, bool, error)
 func (o *orders) Standings(context.Context) ([]offers.RoleStanding, map[string]int, error) {
 	return nil, nil, nil
 }
-func (o *orders) Watchers() int { return 0 }
-func (o *orders) Backlog() int  { return 0 }
+func (o *orders) Registry(context.Context) (*core.Registry, error) { return core.NewRegistry(), nil }
+func (o *orders) Watchers() int                                    { return 0 }
+func (o *orders) Backlog() int                                     { return 0 }
 
 // aView shows one framework of each of two users, with a task, an executor and reserved resources.
 func aView(t *testing.T) *core.View {

@@ -47,6 +47,8 @@ type Backend interface {
 	Explain(ctx context.Context, framework string) ([]offers.Reason, bool, error)
 	// Standings are the roles as the allocator sees them, and how many refusals it remembers of each.
 	Standings(ctx context.Context) ([]offers.RoleStanding, map[string]int, error)
+	// Registry is what outlives the master, as far as it is durable.
+	Registry(ctx context.Context) (*core.Registry, error)
 	// Watchers is the number of operators' streams, Backlog the number of letters that waited for the master lately.
 	Watchers() int
 	Backlog() int
@@ -64,6 +66,7 @@ type Facts struct {
 	Meters    *Meters
 	Verbosity *Verbosity
 	LogDir    string
+	WebUIDir  string            // static files for /; empty: none
 	Files     map[string]string // files shown to operators: virtual path to real one
 	// PerFrameworkMetrics says whether metrics of each framework are shown.
 	PerFrameworkMetrics bool

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"bytes"
 	"encoding/binary"
 	"encoding/json"
 
@@ -76,8 +77,8 @@ func newAPIForm(inJSON bool) *apiForm {
 	f.executors = messages(f, smallOfRun, 1, func(x *core.ExecutorView) proto.Message {
 		return &master.Response_GetExecutors_Executor{ExecutorInfo: shownExecutor(&x.Info), AgentID: mesos.AgentID{Value: x.AgentID}}
 	})
-	f.agents = messages(f, smallOfRun, 1, func(x *core.AgentView) proto.Message { return core.AgentMessage(x) })
-	f.recovered = messages(f, smallOfRun, 2, func(x *mesos.AgentInfo) proto.Message { return x })
+	f.agents = newMemo(smallOfRun, inJSON, func(t *text, x *core.AgentView) { f.agent(t, core.AgentMessage(x)) })
+	f.recovered = newMemo(smallOfRun, inJSON, func(t *text, x *mesos.AgentInfo) { f.recoveredAgent(t, x) })
 	f.offers = messages(f, smallOfRun, 7, func(x *mesos.Offer) proto.Message { return x })
 	f.frameworks = newMemo(1, false, func(t *text, x *core.FrameworkView) { f.framework(t, x, 1) })
 	f.ended = newMemo(1, false, func(t *text, x *core.FrameworkView) { f.framework(t, x, 2) })
@@ -113,6 +114,46 @@ func (f *apiForm) element(t *text, number int, m proto.Message) {
 	}
 	t.tag(number, len(data))
 	*t = append(*t, data...)
+}
+
+// checkpointing is AgentInfo.checkpoint, which the vocabulary lacks, as a protocol buffer. Every agent of a version that
+// may join keeps its tasks over a restart (reference row 0.6).
+var checkpointing = []byte{7 << 3, 1}
+
+// agent writes an agent.
+func (f *apiForm) agent(t *text, m *master.Response_GetAgents_Agent) {
+	if f.json {
+		*t = append(*t, withCheckpoint(raw(m), `"agent_info":{`)...)
+		return
+	}
+	data, err := proto.Marshal(m)
+	if err != nil {
+		panic("api: " + err.Error()) // messages of our own are complete
+	}
+	// A field that is there twice is one with all of both.
+	data = append(append(data, 1<<3|2, byte(len(checkpointing))), checkpointing...)
+	t.tag(1, len(data))
+	*t = append(*t, data...)
+}
+
+// recoveredAgent writes an agent that has not come back yet.
+func (f *apiForm) recoveredAgent(t *text, m *mesos.AgentInfo) {
+	if f.json {
+		*t = append(*t, withCheckpoint(raw(m), "{")...)
+		return
+	}
+	data, err := proto.Marshal(m)
+	if err != nil {
+		panic("api: " + err.Error()) // messages of our own are complete
+	}
+	data = append(data, checkpointing...)
+	t.tag(2, len(data))
+	*t = append(*t, data...)
+}
+
+// withCheckpoint puts the field into the first object that begins like that.
+func withCheckpoint(data []byte, begin string) []byte {
+	return bytes.Replace(data, []byte(begin), []byte(begin+`"checkpoint":true,`), 1)
 }
 
 // tag begins a field of a protocol buffer that has a length.

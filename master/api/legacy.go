@@ -42,6 +42,8 @@ func (s *Server) routeReads(both func(string, http.HandlerFunc)) {
 	s.mux.HandleFunc("/system/stats.json", s.systemStats)
 	s.mux.HandleFunc("/__processes__", s.processes)
 	s.mux.HandleFunc("/help", s.help)
+	s.routeWebUI()
+	s.mux.HandleFunc("/registrar(1)/registry", s.registry)
 	s.mux.HandleFunc("/tombolo/flags", func(w http.ResponseWriter, r *http.Request) { s.json(w, r, s.facts.OwnFlags) })
 	s.routeOperations(both)
 	s.mux.HandleFunc("/metrics/snapshot", s.metricsSnapshot)

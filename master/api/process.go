@@ -1,6 +1,7 @@
 package api
 
 import (
+	"html"
 	"net/http"
 	"strings"
 
@@ -46,7 +47,7 @@ Reads:        /state /state-summary /slaves /frameworks /tasks /roles /weights /
 
 // help serves /help.
 func (s *Server) help(w http.ResponseWriter, r *http.Request) {
-	s.body(w, r, "text/plain; charset=utf-8", []byte(helpText))
+	s.body(w, r, "text/html", []byte("<!DOCTYPE html><title>Help</title><pre>"+html.EscapeString(helpText)+"</pre>\n"))
 }
 
 // metricsTimeout reads how long the asker of metrics would wait. They are there at once here, so it is only checked.
@@ -60,4 +61,16 @@ func metricsTimeout(w http.ResponseWriter, r *http.Request) bool {
 		return false
 	}
 	return true
+}
+
+// routeWebUI shows the files of a web interface, as Mesos does with its own: index.html at / and what it loads.
+func (s *Server) routeWebUI() {
+	if s.facts.WebUIDir == "" {
+		return
+	}
+	files := http.FileServer(http.Dir(s.facts.WebUIDir))
+	s.mux.Handle("/{$}", files)
+	for _, below := range []string{"/app/", "/assets/"} {
+		s.mux.Handle(below, files)
+	}
 }

@@ -41,7 +41,8 @@ type Stream struct {
 	queue    []any             // proto.Message, *Announcement or *document
 	finished bool
 	failed   error
-	wake     chan struct{} // has room for one
+	control  *http.ResponseController // of the connection, while it is served
+	wake     chan struct{}            // has room for one
 }
 
 // NewStream returns an empty stream for an operator, who sees what the approver allows.
@@ -75,8 +76,7 @@ func (s *Stream) push(event any) {
 	case s.finished || s.failed != nil:
 		return
 	case len(s.queue) >= s.limit:
-		s.failed = errSlowReader
-		s.queue = nil
+		s.fail(errSlowReader)
 	default:
 		s.queue = append(s.queue, event)
 	}
@@ -104,10 +104,30 @@ func (s *Stream) Fail(reason error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.failed == nil {
-		s.failed = reason
-		s.queue = nil
+		s.fail(reason)
 	}
 	s.signal()
+}
+
+// fail gives up the client, also one to whom something is being written. The caller holds mu.
+func (s *Stream) fail(reason error) {
+	s.failed = reason
+	s.queue = nil
+	if s.control != nil {
+		// Where there are no deadlines the write ends by itself, with the client or with the master.
+		_ = s.control.SetWriteDeadline(time.Now())
+	}
+}
+
+// extend gives the client time to take the next thing that is written.
+func (s *Stream) extend(control *http.ResponseController) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.failed != nil {
+		return s.failed
+	}
+	s.control = control
+	return control.SetWriteDeadline(time.Now().Add(writeTimeout))
 }
 
 func (s *Stream) signal() {
@@ -154,16 +174,16 @@ func (s *Stream) serve(ctx context.Context, w http.ResponseWriter, c codec.Codec
 			}
 			continue
 		}
-		if err := write(control, w, c, events); err != nil {
+		if err := s.write(control, w, c, events); err != nil {
 			return err
 		}
 	}
 }
 
-func write(control *http.ResponseController, w io.Writer, c codec.Codec, events []any) error {
+func (s *Stream) write(control *http.ResponseController, w io.Writer, c codec.Codec, events []any) error {
 	out := recordio.NewWriter(w)
 	for _, event := range events {
-		if err := control.SetWriteDeadline(time.Now().Add(writeTimeout)); err != nil {
+		if err := s.extend(control); err != nil {
 			return err
 		}
 		if doc, ok := event.(*document); ok {

@@ -124,6 +124,9 @@ func (s *State) Explain(framework string) ([]offers.Reason, bool) {
 	return s.ledger.Explain(framework), true
 }
 
+// Registry is a copy of what outlives the master, as far as it is durable.
+func (s *State) Registry() *Registry { return s.reg.Clone() }
+
 // Standings are the roles as the allocator sees them, and how many refusals it remembers of each.
 func (s *State) Standings() ([]offers.RoleStanding, map[string]int) {
 	return s.ledger.Roles(), s.ledger.Refusals()
