@@ -13,10 +13,6 @@ import (
 // registry serves /registrar(1)/registry: what outlives the master, in the form of Mesos's registry (reference section
 // 6.2). The frameworks, which Mesos does not keep, are left out.
 func (s *Server) registry(w http.ResponseWriter, r *http.Request) {
-	if !core.SeesAll(s.approver(r)) {
-		refuse(w, http.StatusForbidden, "The registry is only for those who may see everything")
-		return
-	}
 	v, ok := s.view(w, r)
 	if !ok {
 		return
@@ -25,6 +21,9 @@ func (s *Server) registry(w http.ResponseWriter, r *http.Request) {
 	if err != nil {
 		refuse(w, http.StatusServiceUnavailable, "%s", err)
 		return
+	}
+	if !core.SeesAll(s.approver(r)) {
+		keepVisible(reg, v)
 	}
 	var b builder
 	b.open('{')
@@ -38,6 +37,28 @@ func (s *Server) registry(w http.ResponseWriter, r *http.Request) {
 	b.decided(reg)
 	b.close('}')
 	s.deliver(w, r, codec.MediaTypeJSON, b.done())
+}
+
+// keepVisible takes out of a copy of the registry what the view does not show.
+func keepVisible(reg *core.Registry, v *core.View) {
+	clear(reg.Admitted)
+	for _, a := range v.Agents {
+		reg.Admitted[a.ID()] = a.Info
+	}
+	for i := range v.Recovered {
+		reg.Admitted[v.Recovered[i].GetID().GetValue()] = v.Recovered[i]
+	}
+	clear(reg.Weights)
+	for _, x := range v.Weights {
+		reg.Weights[x.GetRole()] = x.Weight
+	}
+	clear(reg.Quotas)
+	for _, x := range v.Quotas {
+		reg.Quotas[x.Role] = x
+	}
+	if reg.Schedule = v.Schedule; len(v.Schedule) == 0 {
+		clear(reg.Machines)
+	}
 }
 
 // admitted writes the agents that were let in.
