@@ -128,7 +128,7 @@ func (s *State) refuseTask(f *framework, t *mesos.TaskInfo, state mesos.TaskStat
 func (s *State) dropOperation(f *framework, op *mesos.Offer_Operation, message string) {
 	s.note("operation dropped", "framework_id", f.id, "operation", op.Type.String(), "reason", message)
 	s.counts.operationState(op.Type, mesos.OPERATION_ERROR, 1)
-	if op.ID != nil {
+	if op.ID != nil && !f.driver {
 		s.forwardOperation(f, &mesos.OperationStatus{OperationID: op.ID, State: mesos.OPERATION_ERROR, Message: &message})
 	}
 }

@@ -24,10 +24,17 @@ func (s *State) admitOperations(b *bargain, all []mesos.Offer_Operation) []*meso
 			s.dropOperation(b.framework, op, err.Error())
 			continue
 		}
+		if op.ID != nil && b.framework.driver {
+			s.send(b.framework, errorEvent(noDriverFeedback))
+			continue
+		}
 		admitted = append(admitted, operations.Allocated(operations.Upgraded(op), b.role))
 	}
 	return admitted
 }
+
+// noDriverFeedback makes a driver abort: its schedulers have no event for an operation's result.
+const noDriverFeedback = "The 'id' field was set in an offer operation, but operation feedback is not supported for the SchedulerDriver API; please use the HTTP scheduler API for this feature"
 
 // admit says why an operation can't be looked at any closer. The texts are Mesos's.
 func (b *bargain) admit(op *mesos.Offer_Operation) error {

@@ -356,3 +356,20 @@ func TestACC07_FeedbackNeedsItsCapabilities(t *testing.T) {
 		t.Errorf("a LAUNCH with an id: %v", st)
 	}
 }
+
+func TestACC07_DriversGetNoFeedback(t *testing.T) {
+	w := newWorld(t)
+	a := w.operating("cpus:4;mem:4096")
+	info := named("old")
+	info.Role, info.Principal = strptr("r"), strptr("p")
+	f := &testScheduler{w: w, stream: "scheduler(1)@127.0.0.1:9000", role: "r"}
+	w.step(SchedulerSubscribed{Stream: f.stream, Driver: true, Call: &scheduler.Call{Type: scheduler.Call_SUBSCRIBE, Subscribe: &scheduler.Call_Subscribe{FrameworkInfo: &info}}})
+	f.id = w.events[f.stream][0].Subscribed.FrameworkID.Value
+	f.accept(0, f.offer(), reserveOp("op1", amount("cpus", 1, "", "p", "r")), reserveOp("", amount("mem", 64, "", "p", "r")))
+	if errors := f.of(scheduler.Event_ERROR); len(errors) != 1 || !strings.Contains(errors[0].Error.Message, "not supported for the SchedulerDriver API") {
+		t.Errorf("errors %v", errors)
+	}
+	if f.result("op1") != nil || w.total(a) != "cpus:4; mem:4032; mem(reservations: [(DYNAMIC,r,p)]):64" {
+		t.Errorf("%v %s", f.result("op1"), w.total(a))
+	}
+}
