@@ -252,7 +252,7 @@ func (s *State) containerExited(ev ContainerExited) {
 // executorGone tells everyone that an executor has ended; reference row EXE-11.
 func (s *State) executorGone(e *executor, status *int) {
 	s.counters.ExecutorsTerminated++
-	s.outdated = s.outdated || s.phase == registering || s.phase == disconnected
+	s.outdate()
 	e.state = executorTerminated
 	e.queue = nil
 	e.touch()
@@ -315,9 +315,15 @@ func (s *State) ended(t *task) {
 	}
 }
 
+// outdate notes that what the master was told on the way to a registration is not so any more.
+func (s *State) outdate() {
+	s.outdated = s.outdated || s.phase == registering || s.phase == disconnected
+}
+
 // settled follows the acknowledgement of a task's terminal update.
 func (s *State) settled(t *task) {
 	e := t.executor
+	s.outdate()
 	s.forgetTask(t)
 	e.done = append(e.done, s.taskView(t))
 	if len(e.done) > maxCompletedTasks {

@@ -200,7 +200,9 @@ func TestLCH01_UnknownReservations(t *testing.T) {
 		t.Errorf("%v", m)
 	}
 	r.from(apply(1, reserve(reserved("cpus", 1, "r"))))
-	r.from(launchOn(reserved("cpus", 1, "r")))
+	again := launchOn(reserved("cpus", 1, "r"))
+	again.Task.TaskID.Value = "another" // the same would be taken for a repetition of the first
+	r.from(again)
 	one[StartContainer](t, r.effects)
 }
 

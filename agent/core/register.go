@@ -25,6 +25,7 @@ func (s *State) startRegistration(delay time.Duration) {
 	if s.phase == running {
 		s.pauseUpdates()
 		s.pauseOperations()
+		s.resourceVersion = s.uuid() // an order of before may be for a task that the master has given up since
 	}
 	s.phase = disconnected
 	s.backoff = s.cfg.BackoffFactor

@@ -2,6 +2,7 @@ package core
 
 import (
 	"testing"
+	"time"
 
 	"github.com/mesos/mesos-go/api/v1/lib"
 
@@ -54,5 +55,26 @@ func TestOrderForAnotherAgent(t *testing.T) {
 				t.Errorf("%s: the order causes %T", name, e)
 			}
 		}
+	}
+}
+
+// What ends on the way to a registration is told once more when that is done: the
+// master may have let the agent in by an older report.
+func TestEndsWhileRegistering(t *testing.T) {
+	r := registeredRig(t)
+	r.from(run("t"))
+	r.subscribe("f", "t")
+	r.update("t", mesos.TASK_FINISHED, 1)
+	r.do(MasterExited{PID: master})
+	if n := len(sent[*messages.ReregisterSlaveMessage](r.pass(3 * time.Second))); n == 0 {
+		t.Fatal("the agent does not ask to be admitted again")
+	}
+	r.ack("t", id(1))
+	again := sent[*messages.ReregisterSlaveMessage](r.from(&messages.SlaveReregisteredMessage{AgentID: mesos.AgentID{Value: "S0"}}))
+	if len(again) != 1 || len(again[0].Tasks) != 0 {
+		t.Errorf("told once more: %v", again)
+	}
+	if more := sent[*messages.ReregisterSlaveMessage](r.from(&messages.SlaveReregisteredMessage{AgentID: mesos.AgentID{Value: "S0"}})); len(more) != 0 {
+		t.Errorf("and again: %v", more)
 	}
 }

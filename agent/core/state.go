@@ -27,14 +27,15 @@ type State struct {
 	master  string      // UPID of the leading master, "" while none is known
 	epoch   epoch.Epoch // the newest that was obeyed
 	backoff time.Duration
-	// outdated says that an executor has ended while we asked to be admitted again, so
-	// that the master may let us in by a report that is not true any more.
+	// outdated says that an executor has ended, or a task is settled, while we asked to be
+	// admitted again, so that the master may let us in by a report that is not true any more.
 	outdated bool
 	// authenticated says that the master knows who we are; authBackoff spreads the tries.
 	authenticated bool
 	authBackoff   time.Duration
 	pingLimit     time.Duration
-	// resourceVersion changes when the agent's resources do by themselves, which none of today's do; operations don't change it.
+	// resourceVersion changes with each registration: orders that the master sent before it knew of the new one are refused.
+	// Operations don't change it.
 	resourceVersion []byte
 
 	total      offers.Resources // what the flags say, with reservations and volumes
