@@ -90,6 +90,7 @@ type executor struct {
 	id        string
 	info      mesos.ExecutorInfo
 	resources offers.Resources
+	ordered   bool // and the agent has not yet said that it has it; see ordered.go
 }
 
 func (s *State) sortedAgents() []*agent {

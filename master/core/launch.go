@@ -53,7 +53,9 @@ func (s *State) launchTask(b *bargain, t *mesos.TaskInfo) error {
 	var used offers.Resources
 	if x := t.Executor; x != nil {
 		if launchExecutor = a.executors[f.id][x.ExecutorID.Value] == nil; launchExecutor {
-			used = s.enterExecutor(a, f, *x).resources
+			entered := s.enterExecutor(a, f, *x)
+			entered.ordered = true
+			used = entered.resources
 			s.use(a, f, used)
 		}
 	}
@@ -110,7 +112,9 @@ func (s *State) launchGroup(b *bargain, op *mesos.Offer_Operation) {
 	}
 	launchExecutor := a.executors[f.id][x.ExecutorID.Value] == nil
 	if launchExecutor {
-		s.use(a, f, s.enterExecutor(a, f, *x).resources)
+		entered := s.enterExecutor(a, f, *x)
+		entered.ordered = true
+		s.use(a, f, entered.resources)
 	}
 	s.consume(b, needed)
 	sent := *x

@@ -344,8 +344,8 @@ func (s *State) compare(a *agent, m *messages.ReregisterSlaveMessage) []messages
 	}
 	for _, framework := range sortedKeys(a.executors) {
 		for _, id := range sortedKeys(a.executors[framework]) {
-			if !running[taskKey{framework, id}] {
-				s.removeExecutor(a, a.executors[framework][id])
+			if x := a.executors[framework][id]; !running[taskKey{framework, id}] && !x.onItsWay(a, reported) {
+				s.removeExecutor(a, x)
 			}
 		}
 	}
@@ -353,6 +353,10 @@ func (s *State) compare(a *agent, m *messages.ReregisterSlaveMessage) []messages
 	for _, t := range sortedAgentTasks(a) {
 		f := s.frameworks[t.key.framework]
 		if reported[t.key] || f == nil {
+			continue
+		}
+		if st := t.info.StatusUpdateState; st != nil && terminal(*st) {
+			s.removeTask(t) // an acknowledgement of its end crossed an older report
 			continue
 		}
 		r := missing[f.id]
@@ -390,7 +394,11 @@ func (s *State) takeIn(a *agent, m *messages.ReregisterSlaveMessage, tell bool, 
 	for i := range m.ExecutorInfos {
 		info := m.ExecutorInfos[i]
 		f := s.frameworks[info.FrameworkID.Value]
-		if f == nil || a.executors[f.id][info.ExecutorID.Value] != nil {
+		if f == nil {
+			continue
+		}
+		if x := a.executors[f.id][info.ExecutorID.Value]; x != nil {
+			x.ordered = false
 			continue
 		}
 		s.addExecutor(a, f, info)

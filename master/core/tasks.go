@@ -322,6 +322,7 @@ func (s *State) statusUpdate(m *messages.StatusUpdateMessage) {
 		latest = t.state() // a task never comes back to life
 	}
 	s.setTaskStatus(t, &status, latest)
+	s.heardOf(t, &status)
 	if terminal(latest) && status.UUID == nil {
 		s.removeTask(t)
 	}
