@@ -160,6 +160,7 @@ func (a *agent) reboot() {
 	}
 	clear(a.containers)
 	clear(a.ended)
+	a.w.check.powerLost(a)
 	a.disk.powerLoss()
 }
 

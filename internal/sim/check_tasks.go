@@ -61,6 +61,17 @@ func (c *checker) diskLost(a *agent) {
 	}
 }
 
+// powerLost forgets which ends are final on a machine.
+func (c *checker) powerLost(a *agent) {
+	for fid, f := range a.disk.frameworks {
+		for _, x := range f.executors {
+			for tid := range x.tasks {
+				delete(c.final, taskID{fid, tid})
+			}
+		}
+	}
+}
+
 // storedBeforeSent: an executor's update of a framework that checkpoints is on the
 // agent's disk before the master is told of it (I5).
 func (c *checker) storedBeforeSent(a *agent, m *messages.StatusUpdateMessage, saved map[string]bool) {
@@ -103,8 +114,8 @@ func (c *checker) updatesInOrder(f *framework, id taskID, st *mesos.TaskStatus) 
 }
 
 // endIsFinal: after the agent has reported a task's end, nobody hears that it lives
-// (I4), unless the agent itself tells an older update again: a loss of power takes
-// the acknowledgements that it had not synced.
+// (I4), unless a loss of power took the acknowledgements that the agent had not
+// synced: it then tells older updates again.
 func (c *checker) endIsFinal(f *framework, id taskID, st *mesos.TaskStatus) {
 	state := st.GetState()
 	if ended(state) && len(st.UUID) > 0 {
@@ -112,9 +123,6 @@ func (c *checker) endIsFinal(f *framework, id taskID, st *mesos.TaskStatus) {
 		return
 	}
 	lives := !ended(state) && state != mesos.TASK_UNREACHABLE && state != mesos.TASK_UNKNOWN
-	if lives && len(st.UUID) > 0 {
-		delete(c.final, id)
-	}
 	if lives && c.final[id] {
 		c.w.fail("I4", "framework %s is told that task %s is %s, after its agent had reported its end", f.id, id.task, state)
 	}

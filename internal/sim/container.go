@@ -18,7 +18,7 @@ func (a *agent) startContainer(c agentcore.StartContainer) {
 		switch {
 		case !wanted:
 			a.feed(agentcore.ContainerFailed{Container: c.Container, Message: "stopped before it started"})
-		case w.strikes(ContainerFailed, 15):
+		case w.strikes(ContainerFailed, 80):
 			a.feed(agentcore.ContainerFailed{Container: c.Container, Message: "no luck", NoSandbox: w.chance(50)})
 		default:
 			x := newExecutor(a, c)

@@ -147,7 +147,7 @@ func (f *framework) executor() *mesos.ExecutorInfo {
 
 // accept launches tasks; false when the scheduler died between its store and the call.
 func (f *framework) accept(o *mesos.Offer, tasks []mesos.TaskInfo) bool {
-	if f.w.strikes(SchedulerCrashMidway, 10) {
+	if f.w.strikes(SchedulerCrashMidway, 80) {
 		f.crash("midway")
 		f.w.after(f.w.upTo(f.downTime()), f.boot)
 		return false

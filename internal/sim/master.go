@@ -94,7 +94,7 @@ func (m *master) feed(e mastercore.Event) {
 	effects := m.state.Step(m.clock(), e)
 	w.check.masterStepped(m, e, effects)
 	stop := len(effects)
-	if stop > 1 && w.strikes(MasterCrashMidway, 1) {
+	if stop > 1 && w.strikes(MasterCrashMidway, 8) {
 		stop = w.rng.IntN(stop)
 	}
 	for i, x := range effects {

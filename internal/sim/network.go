@@ -32,6 +32,14 @@ type carriage struct {
 	onLost      func()
 }
 
+// odds are the chances of a fault in a thousand; calls are rarer than messages.
+func (c carriage) odds() int {
+	if c.lost == CallLost {
+		return 10
+	}
+	return 4
+}
+
 func (n *network) between(from, to string) *link {
 	l := n.links[pair{from, to}]
 	if l == nil {
@@ -45,7 +53,7 @@ func (n *network) between(from, to string) *link {
 func (n *network) send(from, to string, c carriage, run func()) {
 	l, w := n.between(from, to), n.w
 	p := packet{era: l.era, run: run, lost: c.onLost}
-	if c.lossy && w.strikes(c.lost, 4) {
+	if c.lossy && w.strikes(c.lost, c.odds()) {
 		w.note("network", "lost", from, to)
 		if p.lost != nil {
 			w.after(w.upTo(time.Second), p.lost)
@@ -53,7 +61,7 @@ func (n *network) send(from, to string, c carriage, run func()) {
 		return
 	}
 	n.schedule(l, p)
-	if c.lossy && w.strikes(c.twice, 4) {
+	if c.lossy && w.strikes(c.twice, c.odds()) {
 		w.note("network", "twice", from, to)
 		n.schedule(l, p)
 	}

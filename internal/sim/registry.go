@@ -50,6 +50,12 @@ func (r *registry) write(m *master, c mastercore.RegistryChange) {
 		d = r.w.upTo(5 * time.Second)
 	}
 	r.w.after(d, func() { r.finish(p) })
+	if r.w.strikes(MasterCrash, 40) { // right in between
+		m.after(r.w.upTo(d), func() {
+			m.crash("while it writes")
+			r.w.afterMasterCrash(m)
+		})
+	}
 }
 
 // finish ends a change and all before it.
@@ -73,7 +79,7 @@ func (r *registry) conclude(p *registryWrite) {
 		return
 	case !alive:
 		r.w.struck(RegistryWriteDone)
-	case r.w.strikes(RegistryWriteFailed, 15):
+	case r.w.strikes(RegistryWriteFailed, 40):
 		err = errUnavailable
 		if r.w.chance(50) { // it timed out, and is durable nevertheless
 			r.durable.Apply(p.change)
@@ -86,8 +92,13 @@ func (r *registry) conclude(p *registryWrite) {
 		return
 	}
 	p.m.take(func() {
-		if p.m.life == p.life {
-			p.m.feed(mastercore.RegistryWritten{Change: p.change, Err: err})
+		switch {
+		case p.m.life != p.life:
+		case err != nil: // what is stored is not known for sure, so the master ends
+			p.m.crash(err.Error())
+			r.w.afterMasterCrash(p.m)
+		default:
+			p.m.feed(mastercore.RegistryWritten{Change: p.change})
 		}
 	})
 }
