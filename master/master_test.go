@@ -94,8 +94,9 @@ type fakeAgent struct {
 	sender *libprocess.Sender
 	info   mesos.AgentInfo
 
-	mu  sync.Mutex // protects got
-	got []proto.Message
+	mu   sync.Mutex // protects the fields below
+	got  []proto.Message
+	from libprocess.UPID // of the last one
 }
 
 func newAgent(t *testing.T) *fakeAgent {
@@ -132,7 +133,7 @@ func (a *fakeAgent) deliver(m libprocess.Message) bool {
 		}
 	}
 	a.mu.Lock()
-	a.got = append(a.got, message)
+	a.got, a.from = append(a.got, message), m.From
 	a.mu.Unlock()
 	return true
 }
