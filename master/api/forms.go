@@ -71,15 +71,15 @@ type apiForm struct {
 func newAPIForm(inJSON bool) *apiForm {
 	f := &apiForm{json: inJSON}
 	task := func(x *mesos.Task) proto.Message { return x }
-	f.tasks = messages(f, tasksOfRun, 2, task)
-	f.unreachable = messages(f, tasksOfRun, 5, task)
-	f.completed = messages(f, tasksOfRun, 3, task)
-	f.executors = messages(f, smallOfRun, 1, func(x *core.ExecutorView) proto.Message {
+	f.tasks = repeated(f, tasksOfRun, 2, task)
+	f.unreachable = repeated(f, tasksOfRun, 5, task)
+	f.completed = repeated(f, tasksOfRun, 3, task)
+	f.executors = repeated(f, smallOfRun, 1, func(x *core.ExecutorView) proto.Message {
 		return &master.Response_GetExecutors_Executor{ExecutorInfo: shownExecutor(&x.Info), AgentID: mesos.AgentID{Value: x.AgentID}}
 	})
 	f.agents = newMemo(smallOfRun, inJSON, func(t *text, x *core.AgentView) { f.agent(t, core.AgentMessage(x)) })
 	f.recovered = newMemo(smallOfRun, inJSON, func(t *text, x *mesos.AgentInfo) { f.recoveredAgent(t, x) })
-	f.offers = messages(f, smallOfRun, 7, func(x *mesos.Offer) proto.Message { return x })
+	f.offers = repeated(f, smallOfRun, 7, func(x *mesos.Offer) proto.Message { return x })
 	f.frameworks = newMemo(1, false, func(t *text, x *core.FrameworkView) { f.framework(t, x, 1) })
 	f.ended = newMemo(1, false, func(t *text, x *core.FrameworkView) { f.framework(t, x, 2) })
 	return f
@@ -97,8 +97,8 @@ func (f *apiForm) next() {
 	f.ended.next()
 }
 
-// messages is a memo of a repeated field of messages.
-func messages[K comparable](f *apiForm, most, number int, message func(K) proto.Message) *memo[K] {
+// repeated is a memo of a repeated field of messages.
+func repeated[K comparable](f *apiForm, most, number int, message func(K) proto.Message) *memo[K] {
 	return newMemo(most, f.json, func(t *text, k K) { f.element(t, number, message(k)) })
 }
 
@@ -126,14 +126,22 @@ func (f *apiForm) agent(t *text, m *master.Response_GetAgents_Agent) {
 		*t = append(*t, withCheckpoint(raw(m), `"agent_info":{`)...)
 		return
 	}
+	data := agentBytes(m)
+	t.tag(1, len(data))
+	*t = append(*t, data...)
+}
+
+// agentBytes is an agent as a protocol buffer, with what its agent_info, the first field, lacks.
+func agentBytes(m *master.Response_GetAgents_Agent) []byte {
 	data, err := proto.Marshal(m)
 	if err != nil {
 		panic("api: " + err.Error()) // messages of our own are complete
 	}
-	// A field that is there twice is one with all of both.
-	data = append(append(data, 1<<3|2, byte(len(checkpointing))), checkpointing...)
-	t.tag(1, len(data))
-	*t = append(*t, data...)
+	size, n := binary.Uvarint(data[1:])
+	info, rest := data[1+n:1+n+int(size)], data[1+n+int(size):]
+	var t text
+	t.tag(1, len(info)+len(checkpointing))
+	return append(append(append(t, info...), checkpointing...), rest...)
 }
 
 // recoveredAgent writes an agent that has not come back yet.

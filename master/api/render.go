@@ -1,6 +1,7 @@
 package api
 
 import (
+	"encoding/binary"
 	"encoding/json"
 
 	"github.com/gogo/protobuf/proto"
@@ -26,17 +27,16 @@ func render(c codec.Codec, m proto.Message) ([]byte, error) {
 	return json.Marshal(map[string]any{"type": r.Type.String(), "get_roles": map[string]any{"roles": roles}})
 }
 
-// agentAdded is Event.agent_added.agent.agent_info.checkpoint; see checkpointing.
-var agentAdded = []byte{5<<3 | 2, 6, 1<<3 | 2, 4, 1<<3 | 2, 2, 7 << 3, 1}
-
 // renderAgentAdded writes an AGENT_ADDED event with what the vocabulary lacks.
 func renderAgentAdded(c codec.Codec, e *master.Event) ([]byte, error) {
-	data, err := c.Marshal(e)
-	if err != nil {
-		return nil, err
-	}
 	if c == codec.JSON {
-		return withCheckpoint(data, `"agent_info":{`), nil
+		data, err := c.Marshal(e)
+		return withCheckpoint(data, `"agent_info":{`), err
 	}
-	return append(data, agentAdded...), nil
+	agent := agentBytes(&e.AgentAdded.Agent)
+	var inner, t text
+	inner.tag(1, len(agent))
+	t = binary.AppendUvarint(append(t, 1<<3), uint64(e.Type))
+	t.tag(5, len(inner)+len(agent))
+	return append(append(t, inner...), agent...), nil
 }
