@@ -19,6 +19,7 @@ type bargain struct {
 	shared    offers.Resources // shared volumes, which every task may use
 	resized   offers.Resources // made by GROW_VOLUME and SHRINK_VOLUME: not to be used any more
 	launched  bool
+	converted bool // an operation was carried out
 }
 
 // accept answers ACCEPT: its operations run one after the other against what is

@@ -102,6 +102,7 @@ func (s *State) operate(b *bargain, op *mesos.Offer_Operation) {
 	if op.Type == mesos.Offer_Operation_CREATE || op.Type == mesos.Offer_Operation_DESTROY {
 		b.shared = b.left.Shared()
 	}
+	b.converted = true
 	s.apply(a, f, op)
 }
 
@@ -121,6 +122,10 @@ func (s *State) consume(b *bargain, needed offers.Resources) {
 // settle gives back what an ACCEPT left over: what its operations made at once, the rest as refused (reference row ACC-05).
 func (s *State) settle(b *bargain, filters *mesos.Filters) {
 	f, a := b.framework, b.agent
+	if !b.converted {
+		s.refuse(f, a, b.left, filters, b.launched)
+		return
+	}
 	back := b.left.Plus(b.resized)
 	made := back.Without(b.offered)
 	if !made.IsZero() {
