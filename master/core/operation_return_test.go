@@ -204,3 +204,22 @@ func TestROW53_OldAgentsAreToldTheirReservations(t *testing.T) {
 		t.Errorf("%s", w.total(a))
 	}
 }
+
+// An agent that registers again with other resources, its connection whole, makes its offers void: what they hold may be gone.
+func TestROW53_OffersOfAnAgentThatChanged(t *testing.T) {
+	w := newWorld(t)
+	a := w.operating("cpus:4;mem:4096")
+	w.operate(a, reserveOp("", amount("cpus", 4, "", "", "r")), 202)
+	f := w.reserver("r")
+	stale := f.offer()
+	a.returns(w, nil, nil)
+	if rescinded := f.of(scheduler.Event_RESCIND); len(rescinded) != 1 || rescinded[0].Rescind.OfferID != stale.ID {
+		t.Errorf("rescinded %v", rescinded)
+	}
+	if o := f.offer(); o.ID == stale.ID || len(parsed(o.Resources...).Reserved()) != 0 {
+		t.Errorf("offered %v", o.Resources)
+	}
+	if len(w.errors) != 0 {
+		t.Errorf("%v", w.errors)
+	}
+}

@@ -315,6 +315,11 @@ func (s *State) reconnect(a *agent, from string, m *messages.ReregisterSlaveMess
 func (s *State) reconnected(a *agent, info mesos.AgentInfo, from string, m *messages.ReregisterSlaveMessage) {
 	s.counts.AgentReregistrations++
 	total := s.returnedTotal(a, &info, m)
+	if !total.Equal(a.total) {
+		for _, o := range sortedOffers(a.offers) { // what they hold may be gone
+			s.rescind(o)
+		}
+	}
 	if !slices.EqualFunc(a.info.Attributes, info.Attributes, func(x, y mesos.Attribute) bool { return x.Equal(&y) }) {
 		s.ledger.ClearFilters(a.id) // reference row OFF-11
 		if a.upkeep != nil {
