@@ -47,7 +47,7 @@ func (f *fakeAgent) Message(context.Context, string, string, []byte) (core.Answe
 }
 
 // newServer is an agent S0 with framework f, whose executor x has a sandbox and a running task.
-func newServer(t *testing.T) (*fakeAgent, *httptest.Server, string) {
+func newServer(t *testing.T, change ...func(*Server)) (*fakeAgent, *httptest.Server, string) {
 	t.Helper()
 	work := t.TempDir()
 	run := filepath.Join(work, "slaves/S0/frameworks/f/executors/x/runs/c")
@@ -72,6 +72,9 @@ func newServer(t *testing.T) (*fakeAgent, *httptest.Server, string) {
 	}}}
 	s := &Server{Agent: f, PID: "slave(1)@127.0.0.1:5051", Version: "1.11.0", Flags: map[string]string{"work_dir": work}, Started: time.Now(), Log: log,
 		Files: &sandbox.Files{WorkDir: work, Agent: func() string { return "S0" }}}
+	for _, c := range change {
+		c(s)
+	}
 	server := httptest.NewServer(s.Handler())
 	t.Cleanup(server.Close)
 	return f, server, run

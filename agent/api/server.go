@@ -6,8 +6,10 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"maps"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -47,9 +49,9 @@ type Server struct {
 	ACLs         *security.ACLs // nil: everything is allowed
 }
 
-// Handler routes by exact path; each also answers below the agent's actor, /slave(1).
-func (s *Server) Handler() http.Handler {
-	routes := map[string]http.HandlerFunc{
+// routes are the handlers by path.
+func (s *Server) routes() map[string]http.HandlerFunc {
+	return map[string]http.HandlerFunc{
 		"/api/v1/executor":     post(s.executor),
 		"/api/v1":              post(s.operator),
 		"/state":               get(s.state),
@@ -67,6 +69,14 @@ func (s *Server) Handler() http.Handler {
 		"/files/download":      get(s.download),
 		"/files/download.json": get(s.download),
 	}
+}
+
+// paths lists what is served, for a test that sees that each path is guarded.
+func (s *Server) paths() []string { return slices.Sorted(maps.Keys(s.routes())) }
+
+// Handler routes by exact path; each also answers below the agent's actor, /slave(1).
+func (s *Server) Handler() http.Handler {
+	routes := s.routes()
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		path := r.URL.Path
 		if rest, ok := strings.CutPrefix(path, "/slave(1)"); ok {
