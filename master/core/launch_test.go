@@ -252,3 +252,19 @@ func TestTaskShowsItsUser(t *testing.T) {
 		t.Errorf("user %q", got)
 	}
 }
+
+// 5.3, step 5: an agent with a domain has nothing to join where the master has none.
+func TestAgentsWithADomainNeedAMasterWithOne(t *testing.T) {
+	domain := &mesos.DomainInfo{FaultDomain: &mesos.DomainInfo_FaultDomain{
+		Region: mesos.DomainInfo_FaultDomain_RegionInfo{Name: "r"}, Zone: mesos.DomainInfo_FaultDomain_ZoneInfo{Name: "z"},
+	}}
+	for region, want := range map[string]int{"": 0, "r": 1} {
+		w := newWorld(t, func(c *Config) { c.Region = region })
+		a := &testAgent{w: w, pid: "slave(1)@127.0.0.1:5051"}
+		version := "1.11.0"
+		a.says(&messages.RegisterSlaveMessage{Agent: mesos.AgentInfo{Hostname: "h", Domain: domain, Resources: resources("cpus:1")}, Version: &version})
+		if n := len(w.s.agents); n != want {
+			t.Errorf("master in region %q: %d agents", region, n)
+		}
+	}
+}

@@ -128,7 +128,7 @@ func (s *State) registryFailed(e RegistryWritten, w *admission) {
 }
 
 // validAgent checks what an agent says about itself (reference row 5.3, steps 3 and 5).
-func validAgent(info *mesos.AgentInfo, version *string, checkpointed []mesos.Resource) error {
+func (s *State) validAgent(info *mesos.AgentInfo, version *string, checkpointed []mesos.Resource) error {
 	if version == nil {
 		return fmt.Errorf("the agent sent no version")
 	}
@@ -138,13 +138,16 @@ func validAgent(info *mesos.AgentInfo, version *string, checkpointed []mesos.Res
 	if info.Hostname == "" {
 		return fmt.Errorf("the agent has no hostname")
 	}
+	if info.GetDomain().GetFaultDomain() != nil && s.cfg.Region == "" {
+		return fmt.Errorf("the agent has a domain but the master has none, so whether it is remote can't be told; start the master with --domain")
+	}
 	_, err := registeredTotal(info, checkpointed)
 	return err
 }
 
 // register lets a new agent in (reference rows 5.3, steps 6 and 7).
 func (s *State) register(from string, m *messages.RegisterSlaveMessage) {
-	if err := validAgent(&m.Agent, m.Version, m.CheckpointedResources); err != nil {
+	if err := s.validAgent(&m.Agent, m.Version, m.CheckpointedResources); err != nil {
 		s.note("registration refused", "pid", from, "error", err.Error())
 		return
 	}
@@ -215,7 +218,7 @@ func (s *State) reregister(from string, m *messages.ReregisterSlaveMessage) {
 		s.note("re-registration without an agent id ignored", "pid", from)
 		return
 	}
-	if err := validReregistration(m); err != nil {
+	if err := s.validReregistration(m); err != nil {
 		s.note("re-registration refused", "agent_id", id, "pid", from, "error", err.Error())
 		return
 	}
@@ -247,8 +250,8 @@ func (s *State) reregister(from string, m *messages.ReregisterSlaveMessage) {
 	s.transition(RegistryChange{Kind: ReachableAgent, Agent: m.Agent}, w)
 }
 
-func validReregistration(m *messages.ReregisterSlaveMessage) error {
-	if err := validAgent(&m.Agent, m.Version, m.CheckpointedResources); err != nil {
+func (s *State) validReregistration(m *messages.ReregisterSlaveMessage) error {
+	if err := s.validAgent(&m.Agent, m.Version, m.CheckpointedResources); err != nil {
 		return err
 	}
 	for _, t := range m.Tasks {
