@@ -13,6 +13,7 @@ import (
 
 	agentcore "github.com/tombolo-project/tombolo/agent/core"
 	mastercore "github.com/tombolo-project/tombolo/master/core"
+	"github.com/tombolo-project/tombolo/mesos/epoch"
 	"github.com/tombolo-project/tombolo/offers"
 )
 
@@ -334,6 +335,6 @@ func (a *agent) masterDetected(upid string) {
 	a.take(func() { a.feed(agentcore.MasterDetected{PID: upid}) })
 }
 
-func (a *agent) received(from string, m proto.Message) {
-	a.take(func() { a.feed(agentcore.Received{From: from, Message: m}) })
+func (a *agent) received(from string, reign epoch.Epoch, m proto.Message) {
+	a.take(func() { a.feed(agentcore.Received{From: from, Epoch: reign, Message: m}) })
 }

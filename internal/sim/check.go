@@ -22,7 +22,7 @@ import (
 //	I4  states of tasks                   statesMoveForward
 //	I5  status updates                    updatesInOrder, storedBeforeSent, nothingDropped
 //	I6  registry                          admittedIsDurable, lossIsDurable, goneStaysGone
-//	I7  one master, one scheduler         oldStreamsDoNothing, fenced registry (registry.conclude)
+//	I7  one master, one scheduler         oldMastersAreRefused, oldStreamsDoNothing, fenced registry (registry.conclude)
 //	I12 liveness                          unrest
 //	I13 bounds                            withinBounds
 //
@@ -43,6 +43,7 @@ type checker struct {
 	onDisk   map[string]bool     // uuids that were ever stored
 	final    map[taskID]bool     // the framework was told of the end by the agent
 	removedF map[string]bool     // frameworks that are gone for good
+	obeyed   map[*disk]int64     // the newest epoch whose orders an agent with this disk obeyed
 }
 
 type taskID struct{ framework, task string }
@@ -61,6 +62,7 @@ func newChecker(w *world) *checker {
 		w: w, views: map[*master]*lastView{}, streams: map[*master]map[string]mastercore.StreamID{},
 		started: map[taskID]*executor{}, live: map[*executor]bool{}, emitted: map[taskID][]string{}, seen: map[taskID]int{},
 		stored: map[string]taskID{}, onDisk: map[string]bool{}, final: map[taskID]bool{}, removedF: map[string]bool{},
+		obeyed: map[*disk]int64{},
 	}
 	if w.chance(50) {
 		c.limits.offerTimeout = w.between(10*time.Second, time.Minute)
@@ -127,7 +129,8 @@ func (c *checker) noted(m *master, n mastercore.Note) {
 }
 
 // agentStepped looks at an agent after an event, before its effects are carried out.
-func (c *checker) agentStepped(a *agent, _ agentcore.Event, effects []agentcore.Effect) {
+func (c *checker) agentStepped(a *agent, e agentcore.Event, effects []agentcore.Effect) {
+	c.oldMastersAreRefused(a, e, effects)
 	saved := map[string]bool{}
 	for _, x := range effects {
 		switch x := x.(type) {
@@ -138,6 +141,24 @@ func (c *checker) agentStepped(a *agent, _ agentcore.Event, effects []agentcore.
 				c.storedBeforeSent(a, m, saved)
 			}
 		}
+	}
+}
+
+// oldMastersAreRefused: an agent that has obeyed a master does nothing for one that
+// led before it (I7), whatever has happened to either process since.
+func (c *checker) oldMastersAreRefused(a *agent, e agentcore.Event, effects []agentcore.Effect) {
+	m, ok := e.(agentcore.Received)
+	if !ok {
+		return
+	}
+	for _, x := range effects {
+		if _, words := x.(agentcore.Log); words {
+			continue
+		}
+		if m.Epoch.Number < c.obeyed[a.disk] {
+			c.w.fail("I7", "%s does %T for %T of epoch %d, after it obeyed %d", a.name, x, m.Message, m.Epoch.Number, c.obeyed[a.disk])
+		}
+		c.obeyed[a.disk] = m.Epoch.Number
 	}
 }
 

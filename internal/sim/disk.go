@@ -9,6 +9,7 @@ import (
 	"github.com/mesos/mesos-go/api/v1/lib"
 
 	agentcore "github.com/tombolo-project/tombolo/agent/core"
+	"github.com/tombolo-project/tombolo/mesos/epoch"
 	"github.com/tombolo-project/tombolo/mesos/messages"
 )
 
@@ -20,6 +21,7 @@ type disk struct {
 	// What is reserved and made, and operations whose results are not acknowledged; they outlive the agent's id.
 	resources  []mesos.Resource
 	operations []mesos.Operation
+	epoch      epoch.Epoch // the newest that was obeyed
 }
 
 type frameworkDir struct {
@@ -71,6 +73,8 @@ func (d *disk) save(x agentcore.Effect) bool {
 		if t.acked < len(t.updates) && bytes.Equal(t.updates[t.acked].UUID, x.UUID) {
 			t.acked++
 		}
+	case agentcore.SaveEpoch:
+		d.epoch = x.Epoch
 	case agentcore.SaveResources:
 		d.resources, d.operations = clones(x.Resources), clones(x.Operations)
 	case agentcore.SaveDone:
@@ -140,7 +144,7 @@ func (d *disk) containers() map[string]bool {
 
 // recover reads everything back; alive says which containers were found.
 func (d *disk) recover(alive func(container string) bool) agentcore.Recovered {
-	r := agentcore.Recovered{Resources: clones(d.resources), Operations: clones(d.operations)}
+	r := agentcore.Recovered{Resources: clones(d.resources), Operations: clones(d.operations), Epoch: d.epoch}
 	if d.info == nil {
 		return r
 	}

@@ -8,6 +8,7 @@ import (
 	"github.com/mesos/mesos-go/api/v1/lib/scheduler"
 
 	mastercore "github.com/tombolo-project/tombolo/master/core"
+	"github.com/tombolo-project/tombolo/mesos/epoch"
 	"github.com/tombolo-project/tombolo/mesos/messages"
 	"github.com/tombolo-project/tombolo/offers"
 )
@@ -187,7 +188,7 @@ func (m *master) sendAgent(x mastercore.SendAgent) {
 		from = "slave-observer(1)" + m.upid[len("master"):]
 	}
 	open := sealedMessage(m.w, m.name, "to "+a.name, x.Message)
-	life := m.life
+	life, reign := m.life, m.epoch
 	lost := func() {
 		if m.life == life {
 			m.agentExited(x.PID, m.links[x.PID])
@@ -198,7 +199,7 @@ func (m *master) sendAgent(x mastercore.SendAgent) {
 			m.w.after(m.w.upTo(time.Second), lost)
 			return
 		}
-		a.received(from, open())
+		a.received(from, epoch.Epoch{Registry: "r", Number: int64(reign)}, open())
 	})
 }
 

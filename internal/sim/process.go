@@ -14,7 +14,7 @@ type process struct {
 }
 
 // clock is the time that the process reads.
-func (p *process) clock() time.Time { return epoch.Add(p.w.now + p.ahead) }
+func (p *process) clock() time.Time { return genesis.Add(p.w.now + p.ahead) }
 
 // take runs f in the process: at once, when it goes on, or never if it is not up.
 func (p *process) take(f func()) {

@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// epoch is when every simulation begins.
-var epoch = time.Unix(1_700_000_000, 0)
+// genesis is when every simulation begins.
+var genesis = time.Unix(1_700_000_000, 0)
 
 // Options choose a run.
 type Options struct {
