@@ -120,6 +120,13 @@ e2e: deps tools build clients ## the end-to-end scenarios alone
 chaos: deps tools build ## leaders killed and stopped, 50 times each, by list and by ZooKeeper (30 minutes; CHAOS=n for n times)
 	TOMBOLO_FAILOVERS=$(or $(CHAOS),50) $(GO) test -count=1 -timeout 120m -v -run '^TestFailover' ./e2e
 
+.PHONY: sim mutants
+sim: ## 10,000 simulated lives of a datacenter with faults (about 5 minutes on two cores; SIM='-first 10001', SIM='-seed 7')
+	$(GO) run ./internal/sim/tombolo-sim -seeds 10000 -floor 10000 $(SIM)
+
+mutants: ## plant bugs in the cores, one at a time, and see that the tests catch each (15 minutes on two cores; MUTANTS='-only quota')
+	$(GO) run ./tools/mutants -write docs/planted-bugs.md $(MUTANTS)
+
 .PHONY: bench demo
 bench: ## the figures of docs/figures.md
 	$(GO) test -run '^$$' -bench . -benchmem -timeout 30m $$(grep -rl --include='*_test.go' '^func Benchmark' . | xargs -n1 dirname | sort -u)

@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"maps"
 	"time"
 
 	"github.com/gogo/protobuf/proto"
@@ -17,7 +18,7 @@ import (
 // hold; its comment says which row of the list it proves:
 //
 //	I1  conservation of resources         booksBalance, machinesSuffice
-//	I2  offers                            oneOfferPerResource, deadOffersLaunchNothing
+//	I2  offers                            oneOfferPerResource, deadOffersLaunchNothing, voidOffersAreRescinded
 //	I3  a task starts at most once        startedOnce, nothingUnknown
 //	I4  states of tasks                   statesMoveForward
 //	I5  status updates                    updatesInOrder, storedBeforeSent, nothingDropped
@@ -94,7 +95,9 @@ func (c *checker) masterStepped(m *master, e mastercore.Event, effects []masterc
 	v := m.state.View()
 	last.version = v.Version
 	c.booksBalance(m, v)
+	before := maps.Clone(last.offers)
 	c.oneOfferPerResource(m, v)
+	c.voidOffersAreRescinded(m, e, effects, before)
 	c.statesMoveForward(m, v)
 	c.withinBounds(m, v)
 }

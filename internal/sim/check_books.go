@@ -2,6 +2,7 @@ package sim
 
 import (
 	"github.com/mesos/mesos-go/api/v1/lib"
+	"github.com/mesos/mesos-go/api/v1/lib/scheduler"
 
 	mastercore "github.com/tombolo-project/tombolo/master/core"
 	"github.com/tombolo-project/tombolo/offers"
@@ -70,6 +71,37 @@ func (c *checker) oneOfferPerResource(m *master, v *mastercore.View) {
 			if !connected[o.AgentID.Value] {
 				c.w.fail("I2", "%s: offer %s is of agent %s, which is not connected", m.name, o.ID.Value, o.AgentID.Value)
 			}
+		}
+	}
+}
+
+// voidOffersAreRescinded: an offer that its framework did not answer, and that is
+// not outstanding any more, is rescinded, unless the framework's stream ended (I2).
+func (c *checker) voidOffersAreRescinded(m *master, e mastercore.Event, effects []mastercore.Effect, before map[string]string) {
+	settled := map[string]bool{}
+	switch e := e.(type) {
+	case mastercore.SchedulerSubscribed:
+		return
+	case mastercore.SchedulerCalled:
+		if e.Call.Type == scheduler.Call_TEARDOWN {
+			return
+		}
+		for _, id := range append(e.Call.GetAccept().GetOfferIDs(), e.Call.GetDecline().GetOfferIDs()...) {
+			settled[id.Value] = true
+		}
+	}
+	for _, x := range effects {
+		if x, ok := x.(mastercore.SendEvent); ok && x.Event.Type == scheduler.Event_RESCIND {
+			settled[x.Event.Rescind.OfferID.Value] = true
+		}
+	}
+	connected := map[string]bool{}
+	for _, f := range m.state.View().Frameworks {
+		connected[f.ID()] = f.Connected
+	}
+	for id, framework := range before {
+		if c.views[m].offers[id] == "" && !settled[id] && connected[framework] {
+			c.w.fail("I2", "%s: offer %s of framework %s is void, and it is not told", m.name, id, framework)
 		}
 	}
 }

@@ -10,7 +10,7 @@ var (
 	seed  = flag.Uint64("seed", 0, "run only this seed, and print its trace when it fails")
 	seeds = flag.Uint64("seeds", 400, "how many seeds to run")
 	first = flag.Uint64("first", 1, "the first of them")
-	lines = flag.Int("lines", 150, "how many lines of a trace to print")
+	lines = flag.Int("lines", 150, "how many lines of a trace to print; 0: only what was broken")
 )
 
 // Every seed comes to rest with no invariant broken on the way. `make sim` runs many more.
@@ -20,7 +20,7 @@ func TestSim(t *testing.T) {
 		from, n = *seed, 1
 	}
 	b := RunBatch(from, n, runtime.NumCPU(), false, nil)
-	for _, r := range b.Failed[:min(3, len(b.Failed))] {
+	for _, r := range b.Failed[:min(3, len(b.Failed), *lines)] {
 		t.Error(Explain(r, *lines))
 	}
 	for _, r := range b.Failed {

@@ -32,12 +32,12 @@ type outcome struct {
 }
 
 func main() {
-	write := flag.String("write", "", "write the table to this file")
+	write := flag.String("write", "", "write the table to this file, if all bugs were planted")
 	only := flag.String("only", "", "plant only bugs whose name contains this")
 	seeds := flag.Int("seeds", 300, "seeds of the simulation for each bug")
 	flag.Parse()
 	outcomes, err := run(*only, *seeds)
-	if err == nil && *write != "" {
+	if err == nil && *write != "" && *only == "" {
 		err = os.WriteFile(*write, []byte(table(outcomes, *seeds)), 0o644)
 	}
 	if err != nil {

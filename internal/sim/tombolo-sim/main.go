@@ -54,8 +54,11 @@ func one(seed uint64, names string, lines int) int {
 }
 
 func many(first, seeds uint64, parallel int, twice bool, floor, lines int) int {
-	begin, last := time.Now(), time.Now()
+	begin, last, failed := time.Now(), time.Now(), 0
 	b := sim.RunBatch(first, seeds, parallel, twice, func(b *sim.Batch) {
+		for ; failed < len(b.Failed); failed++ {
+			fmt.Printf("seed %d: %s\n", b.Failed[failed].Seed, b.Failed[failed].Violation)
+		}
 		if time.Since(last) > 10*time.Second {
 			last = time.Now()
 			fmt.Printf("%d of %d seeds, %d events, %d violations, %s\n", b.Seeds, seeds, b.Events, len(b.Failed), time.Since(begin).Truncate(time.Second))
