@@ -389,11 +389,12 @@ func spawnMaster(b *testing.B) (address string, pid int) {
 // tasks are launched; an iteration is one answer. /health is asked every 20 ms meanwhile.
 // The master is a process of its own; agents, framework and clients share another one.
 func BenchmarkStateUnderLoad(b *testing.B) {
-	b.Run("plain", func(b *testing.B) { stateUnderLoad(b, true) })
-	b.Run("gzip", func(b *testing.B) { stateUnderLoad(b, false) })
+	b.Run("plain", func(b *testing.B) { stateUnderLoad(b, true, true) })
+	b.Run("gzip", func(b *testing.B) { stateUnderLoad(b, false, true) })
+	b.Run("quiet", func(b *testing.B) { stateUnderLoad(b, true, false) }) // nothing is launched meanwhile
 }
 
-func stateUnderLoad(b *testing.B, plain bool) {
+func stateUnderLoad(b *testing.B, plain, launching bool) {
 	reader := &http.Client{Transport: &http.Transport{DisableCompression: plain, MaxIdleConnsPerHost: readers}}
 	address, _ := spawnMaster(b)
 	p := newPool(b, address, loadAgents, 1)
@@ -403,8 +404,10 @@ func stateUnderLoad(b *testing.B, plain bool) {
 	var others sync.WaitGroup
 	var health []time.Duration
 	others.Go(func() { health = probeHealth(b, address, stop) })
-	f.wanted.Add(1 << 40)
-	f.calls <- &scheduler.Call{Type: scheduler.Call_REVIVE}
+	if launching {
+		f.wanted.Add(1 << 40)
+		f.calls <- &scheduler.Call{Type: scheduler.Call_REVIVE}
+	}
 	begun := f.updated.Load()
 	b.ResetTimer()
 	var left atomic.Int64
