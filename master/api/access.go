@@ -121,12 +121,18 @@ func (s *Server) mayOrder(w http.ResponseWriter, r *http.Request, e core.Event) 
 	if s.facts.Security.ACLs == nil {
 		return true
 	}
-	v, err := s.backend.View(r.Context())
-	if err != nil {
-		refuse(w, http.StatusServiceUnavailable, "%s", err)
-		return false
+	var list []security.Demand
+	known := true
+	if teardown, ok := e.(core.TornDown); ok { // alone needs to know more than it says
+		v, err := s.backend.View(r.Context())
+		if err != nil {
+			refuse(w, http.StatusServiceUnavailable, "%s", err)
+			return false
+		}
+		list = teardownDemands(teardown.Framework, v)
+	} else {
+		list, known = demands(e)
 	}
-	list, known := demands(e, v)
 	if _, denied := s.facts.Security.ACLs.Denied(authn.PrincipalOf(r.Context()), list); denied || !known {
 		authn.Forbid(w)
 		return false
@@ -135,12 +141,10 @@ func (s *Server) mayOrder(w http.ResponseWriter, r *http.Request, e core.Event) 
 }
 
 // demands says what an operator's event needs to be allowed; false for one that no rule knows, which nobody may send.
-func demands(e core.Event, v *core.View) ([]security.Demand, bool) {
+func demands(e core.Event) ([]security.Demand, bool) {
 	switch e := e.(type) {
 	case core.SchedulerCalled: // the core compares its principal with the framework's
 		return nil, true
-	case core.TornDown:
-		return teardownDemands(e.Framework, v), true
 	case core.WeightsUpdated:
 		var list []security.Demand
 		for _, w := range e.Weights {
