@@ -26,7 +26,7 @@ var bugs = []bug{
 		"	s.admitted(RegistryChange{Kind: AdmitAgent, Agent: info}, &admission{pid: from, register: m, then: s.admitted})\n"},
 	{"an agent's loss is told before it is durable", "tasks are lost on one master and run on the next", "master/core/agents.go",
 		"			s.markUnreachable(a.info, \"health check timed out\")\n",
-		"			s.agentUnreachable(RegistryChange{Kind: UnreachableAgent, Agent: mesos.AgentInfo{ID: a.info.ID}, At: s.now}, &admission{})\n"},
+		"			s.agentUnreachable(RegistryChange{Kind: UnreachableAgent, Agent: mesos.AgentInfo{ID: a.info.ID}, At: s.now}, a.info, \"health check timed out\")\n"},
 	{"a gone agent may come back", "an operator's decision is undone", "master/core/register.go",
 		"	if _, gone := s.gone[id]; gone {\n", "	if _, gone := s.gone[id]; gone && false {\n"},
 	{"missed pings are not counted", "a dead agent's tasks run for ever", "master/core/agents.go",

@@ -70,13 +70,14 @@ func run(only string, seeds int) ([]outcome, error) {
 			return all, fmt.Errorf("bug %q: %w", b.name, err)
 		}
 		o := outcome{bug: b}
-		if o.sim, err = simulate(overlay, seeds); err != nil {
-			return all, fmt.Errorf("bug %q: %w", b.name, err)
-		}
-		if o.unit, err = unit(overlay, b); err != nil {
-			return all, fmt.Errorf("bug %q: %w", b.name, err)
+		if o.sim, err = simulate(overlay, seeds); err == nil {
+			o.unit, err = unit(overlay, b)
 		}
 		all = append(all, o)
+		if err != nil { // the others are tried nevertheless
+			fmt.Printf("BROKEN   %s: %v\n", b.name, err)
+			continue
+		}
 		verdict := "caught"
 		if o.sim == "" && o.unit == "" {
 			verdict = "SURVIVED"
