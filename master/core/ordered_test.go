@@ -2,6 +2,7 @@ package core
 
 import (
 	"testing"
+	"time"
 
 	"github.com/mesos/mesos-go/api/v1/lib"
 
@@ -62,5 +63,23 @@ func TestReportCrossesAcknowledgement(t *testing.T) {
 	a.reregister(w, nil)
 	if n := len(w.s.frameworks[f.id].tasks); n != 0 {
 		t.Errorf("%d tasks are left", n)
+	}
+}
+
+// While the registry takes an agent back, the agent repeats its report; what it says
+// last counts, as something may have begun or ended since the first.
+func TestNewestReportCounts(t *testing.T) {
+	w, a, f := running(t, checkpointing(named("f", mesos.FrameworkInfo_Capability_PARTITION_AWARE)))
+	task := *w.s.frameworks[f.id].tasks["t"].info
+	info := w.s.frameworks[f.id].info
+	w.pass(80 * time.Second) // it answers no pings
+	w.hold = true
+	a.reregister(w, nil)
+	a.reregister(w, []mesos.FrameworkInfo{info}, task)
+	for len(w.held) > 0 {
+		w.written(nil)
+	}
+	if w.s.agents[a.id] == nil || w.s.frameworks[f.id].tasks["t"] == nil {
+		t.Error("the agent was let in by its first report")
 	}
 }

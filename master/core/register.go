@@ -234,7 +234,10 @@ func (s *State) reregister(from string, m *messages.ReregisterSlaveMessage) {
 	if s.refuseDown(from, &m.Agent) {
 		return
 	}
-	if _, busy := s.busyAgent[id]; busy {
+	if token, busy := s.busyAgent[id]; busy {
+		if w := s.admitting[token]; w != nil && w.reregister != nil && w.pid == from && w.reregister.Agent.Equal(&m.Agent) {
+			w.reregister = m // what it says now is nearer to the truth
+		}
 		return
 	}
 	if a := s.agents[id]; a != nil {
