@@ -397,6 +397,49 @@ func TestRCV04_TasksOutliveAKilledAgent(t *testing.T) {
 	a.ended()
 }
 
+// A group of the default executor: its tasks' files are found by their ids, it outlives a killed agent, and one bad end
+// ends all of it.
+func TestTG11_AGroupOutlivesAKilledAgent(t *testing.T) {
+	m := newFakeMaster(t)
+	a := startAgent(t, m)
+	m.await("registration", registered)
+	order := &messages.RunTaskGroupMessage{Framework: framework("f1"), Executor: mesos.ExecutorInfo{
+		Type: mesos.ExecutorInfo_DEFAULT, ExecutorID: mesos.ExecutorID{Value: "e"}, FrameworkID: &mesos.FrameworkID{Value: "f1"},
+		Resources: []mesos.Resource{scalar("cpus", 0.1), scalar("mem", 32)},
+	}}
+	for id, command := range map[string]string{"stays": "echo hello; sleep 1000", "ends": "while [ ! -e stop ]; do sleep 0.05; done; exit 4"} {
+		task := commandTask(id, command).Task
+		order.TaskGroup.Tasks = append(order.TaskGroup.Tasks, task)
+	}
+	m.order(order)
+	m.awaitStates("stays", "STARTING", "RUNNING")
+	m.awaitStates("ends", "STARTING", "RUNNING")
+	files, err := filepath.EvalSymlinks(filepath.Join(a.sandbox("e"), "tasks"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for deadline := time.Now().Add(patience); ; time.Sleep(10 * time.Millisecond) {
+		out, err := os.ReadFile(filepath.Join(files, "stays", "stdout"))
+		if err == nil && string(out) == "hello\n" {
+			break
+		}
+		if err != nil || time.Now().After(deadline) {
+			t.Fatalf("stdout is %q, %v", out, err)
+		}
+	}
+	a.kill()
+	if err := os.WriteFile(filepath.Join(files, "ends", "stop"), nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	a.start()
+	m.awaitStates("ends", "STARTING", "RUNNING", "FAILED")
+	m.awaitStates("stays", "STARTING", "RUNNING", "KILLING", "KILLED")
+	if s := m.last("ends"); s.GetMessage() != "Command exited with status 4" {
+		t.Errorf("message is %q", s.GetMessage())
+	}
+	a.ended()
+}
+
 func TestEXE11_ExecutorsThatDiedWhileTheAgentWasAwayAreReported(t *testing.T) {
 	m := newFakeMaster(t)
 	a := startAgent(t, m)

@@ -83,6 +83,7 @@ var errGone = errors.New("the agent is shutting down")
 // Update hands an executor's status to the owner and waits until it is safe.
 func (a *Agent) Update(ctx context.Context, framework, id string, status mesos.TaskStatus) (core.Answer, error) {
 	e := core.ExecutorUpdate{Framework: framework, Executor: id, Status: status}
+	a.showTask(framework, id, &status)
 	if o := a.oom(framework, id, &status); o != nil {
 		e.OOM = o
 	}

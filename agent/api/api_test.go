@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -41,6 +42,18 @@ func (f *fakeAgent) Subscribe(string, string, *executor.Call_Subscribe) (<-chan 
 func (f *fakeAgent) Update(context.Context, string, string, mesos.TaskStatus) (core.Answer, error) {
 	return f.answer, nil
 }
+
+func (f *fakeAgent) LaunchNested(context.Context, string, *mesos.CommandInfo, *mesos.ContainerInfo) (bool, error) {
+	return false, containers.ErrUnknown
+}
+
+func (f *fakeAgent) WaitContainer(context.Context, string) (containers.Exit, error) {
+	return containers.Exit{}, containers.ErrUnknown
+}
+
+func (f *fakeAgent) KillContainer(string, syscall.Signal) error { return containers.ErrUnknown }
+
+func (f *fakeAgent) RemoveContainer(string) error { return nil }
 
 func (f *fakeAgent) Message(context.Context, string, string, []byte) (core.Answer, error) {
 	return f.answer, nil

@@ -45,7 +45,18 @@ func (s *Server) operator(w http.ResponseWriter, r *http.Request) {
 	if !s.mayCall(w, r, call) {
 		return
 	}
-	response, err := s.answer(r, call)
+	var response *agent.Response
+	if id := attached(call); id != nil {
+		s.attach(w, call.Type.String(), id)
+		return
+	}
+	if c := containerCall(call); c != nil {
+		if response, ok = s.containerOrder(w, r, call, c); !ok {
+			return
+		}
+	} else {
+		response, err = s.answer(r, call)
+	}
 	switch {
 	case err != nil:
 		fileError(w, err)
@@ -111,7 +122,7 @@ func (s *Server) answer(r *http.Request, call *agent.Call) (*agent.Response, err
 	case agent.Call_GET_FRAMEWORKS:
 		return &agent.Response{GetFrameworks: getFrameworks(v)}, nil
 	case agent.Call_GET_CONTAINERS:
-		return &agent.Response{GetContainers: s.getContainers(r)}, nil
+		return &agent.Response{GetContainers: s.getContainers(r, call.GetContainers.GetShowNested())}, nil
 	case agent.Call_GET_AGENT:
 		m := &agent.Response_GetAgent{AgentInfo: &v.Info, DrainConfig: v.Drain}
 		if v.Drain != nil {
@@ -218,7 +229,7 @@ func getFrameworks(v *core.View) *agent.Response_GetFrameworks {
 	return a
 }
 
-func (s *Server) getContainers(r *http.Request) *agent.Response_GetContainers {
+func (s *Server) getContainers(r *http.Request, nested bool) *agent.Response_GetContainers {
 	a := &agent.Response_GetContainers{}
 	s.each(r, func(f *core.FrameworkView, e *core.ExecutorView) {
 		name, id := e.Info.GetName(), e.Info.ExecutorID
@@ -230,6 +241,9 @@ func (s *Server) getContainers(r *http.Request) *agent.Response_GetContainers {
 			c.ResourceStatistics = statistics(u)
 		}
 		a.Containers = append(a.Containers, c)
+		if nested {
+			a.Containers = append(a.Containers, s.nestedContainers(e.Container)...)
+		}
 	})
 	return a
 }

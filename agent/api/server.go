@@ -11,6 +11,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/gogo/protobuf/proto"
@@ -32,6 +33,10 @@ type Agent interface {
 	Subscribe(framework, id string, s *executor.Call_Subscribe) (events <-chan *executor.Event, leave func())
 	Update(ctx context.Context, framework, id string, status mesos.TaskStatus) (core.Answer, error)
 	Message(ctx context.Context, framework, id string, data []byte) (core.Answer, error)
+	LaunchNested(ctx context.Context, id string, command *mesos.CommandInfo, container *mesos.ContainerInfo) (bool, error)
+	WaitContainer(ctx context.Context, id string) (containers.Exit, error)
+	KillContainer(id string, s syscall.Signal) error
+	RemoveContainer(id string) error
 }
 
 // Server answers HTTP for one agent. All fields are set before Handler.

@@ -43,9 +43,11 @@ type container struct {
 	isolation isolation
 	started   *exec.Cmd // nil after an agent restart: not our child any more
 
-	exit chan Exit // holds the one result; closed after it
+	exit chan Exit     // holds the one result; closed after it
+	over chan struct{} // closed when nothing of it is left and final is set
 
 	mu        sync.Mutex
+	final     Exit
 	destroyed bool // Destroy was asked for
 	oomSeen   *OOM
 	resources Resources
@@ -89,12 +91,15 @@ func (m *Manager) create(spec Spec) (*container, error) {
 	}
 	c := &container{
 		id: spec.ID, dir: m.dir(spec.ID), isolation: iso,
-		exit: make(chan Exit, 1), resources: spec.Resources,
+		exit: make(chan Exit, 1), over: make(chan struct{}), resources: spec.Resources,
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.all[spec.ID] != nil {
-		return nil, fmt.Errorf("container %s exists already", spec.ID)
+		return nil, fmt.Errorf("container %s: %w", spec.ID, ErrExists)
+	}
+	if parent := parentOf(spec.ID); parent != "" && !m.all[parent].running() {
+		return nil, fmt.Errorf("container %s: parent %s: %w", spec.ID, parent, ErrUnknown)
 	}
 	if err := os.Mkdir(c.dir, 0o700); err != nil {
 		return nil, fmt.Errorf("container %s: %w", spec.ID, err)
@@ -108,6 +113,9 @@ func (m *Manager) dir(id string) string { return filepath.Join(m.cfg.RuntimeDir,
 func (m *Manager) isolate(id string) (isolation, error) {
 	if m.cfg.Posix {
 		return &posix{id: id}, nil
+	}
+	if parentOf(id) != "" {
+		return newNested(m.cfg.CgroupsRoot, id)
 	}
 	return newCgroup(m.cfg.CgroupsRoot, id, m.cfg.EnableCFS, m.cfg.PidsMax)
 }
@@ -203,8 +211,12 @@ func (m *Manager) watch(c *container) {
 	}
 	c.mu.Lock()
 	exit := Exit{Status: readStatus(filepath.Join(c.dir, statusFile)), OOM: c.oomSeen, Destroyed: c.destroyed}
+	c.final = exit
 	c.mu.Unlock()
-	m.forget(c)
+	if parentOf(c.id) == "" {
+		m.forgetTree(c)
+	}
+	close(c.over)
 	c.exit <- exit
 	close(c.exit)
 }
@@ -266,6 +278,14 @@ func (m *Manager) Destroy(id string) error {
 }
 
 func (m *Manager) destroy(c *container) error {
+	for _, child := range m.childrenOf(c.id) {
+		child.mu.Lock()
+		child.destroyed = true
+		child.mu.Unlock()
+		if err := m.destroy(child); err != nil {
+			return err
+		}
+	}
 	ctx, cancel := context.WithTimeout(context.Background(), m.cfg.DestroyTimeout)
 	defer cancel()
 	return c.isolation.destroy(ctx)
@@ -327,7 +347,7 @@ func (m *Manager) Recover(known map[string]Resources) (map[string]Recovered, err
 		return nil, fmt.Errorf("recover containers: %w", err)
 	}
 	found := map[string]Recovered{}
-	for _, e := range entries {
+	for _, e := range entries { // in order of names: parents before their children
 		if !validID(e.Name()) {
 			continue
 		}
@@ -335,8 +355,10 @@ func (m *Manager) Recover(known map[string]Resources) (map[string]Recovered, err
 		if err != nil {
 			return nil, err
 		}
-		r, wanted := known[e.Name()]
-		c := &container{id: e.Name(), dir: m.dir(e.Name()), isolation: iso, exit: make(chan Exit, 1), resources: r}
+		r, wanted := known[rootOf(e.Name())]
+		c := &container{
+			id: e.Name(), dir: m.dir(e.Name()), isolation: iso, exit: make(chan Exit, 1), over: make(chan struct{}), resources: r,
+		}
 		c.process = readProcess(filepath.Join(c.dir, processFile))
 		if p, ok := iso.(*posix); ok {
 			p.leader = c.process
@@ -352,7 +374,7 @@ func (m *Manager) Recover(known map[string]Resources) (map[string]Recovered, err
 			}
 		}
 		go m.watch(c)
-		if wanted {
+		if wanted && parentOf(c.id) == "" {
 			found[c.id] = Recovered{Process: c.process, Exit: c.exit}
 		}
 	}

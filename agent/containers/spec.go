@@ -4,19 +4,21 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"strings"
 	"time"
 )
 
 // Spec says what to run and how. It is passed to the wrapper through a pipe,
 // never through arguments or a file, because Env may hold secrets.
 type Spec struct {
-	ID        string    `json:"id"`      // container id: a UUID, reference row LCH-05
+	ID        string    `json:"id"`      // container id, reference row LCH-05; that of a nested one is "<id of its parent>.<own>"
 	Path      string    `json:"path"`    // the executor's binary
 	Args      []string  `json:"args"`    // argv, with argv[0]
 	Env       []string  `json:"env"`     // whole environment, NAME=value
 	Dir       string    `json:"dir"`     // working directory: the sandbox
 	User      *User     `json:"user"`    // nil: as the agent
 	Rlimits   []Rlimit  `json:"rlimits"` // applied before the executor starts
+	Forward   bool      `json:"forward"` // signals to the wrapper go to the process
 	Stdout    string    `json:"-"`       // file, created when missing
 	Stderr    string    `json:"-"`
 	Resources Resources `json:"-"`
@@ -86,15 +88,24 @@ const (
 	minMemory   = 32 << 20
 )
 
-// validID: letters, digits, - and _, at most 242 (row LCH-05). By hand: compiling an
-// expression would cost every container's start a millisecond.
+// validID: letters, digits, - and _, at most 242 with those of its parents (row LCH-05). By
+// hand: compiling an expression would cost every container's start a millisecond.
 func validID(id string) bool {
-	for _, r := range id {
+	for part := range strings.SplitSeq(id, ".") {
+		if !validPart(part) {
+			return false
+		}
+	}
+	return len(id) <= 242
+}
+
+func validPart(part string) bool {
+	for _, r := range part {
 		if !('a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9' || r == '-' || r == '_') {
 			return false
 		}
 	}
-	return id != "" && len(id) <= 242
+	return part != ""
 }
 
 // validate reports a Spec that can't be run at all.

@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"os/signal"
 	"strconv"
 	"syscall"
 
@@ -40,6 +41,10 @@ func RunWrapper(orders io.Reader, status string) (int, error) {
 	if u := spec.User; u != nil && os.Geteuid() == 0 {
 		cmd.SysProcAttr.Credential = &syscall.Credential{Uid: u.UID, Gid: u.GID, Groups: u.Groups}
 	}
+	// Caught, not ignored: the process would inherit that. Without Forward it decides about its
+	// end by itself, and the wrapper only waits.
+	signals := make(chan os.Signal, 16)
+	signal.Notify(signals)
 	if err := cmd.Start(); err != nil {
 		_ = writeFile(status, strconv.Itoa(127<<8))
 		return 127, fmt.Errorf("start %s: %w", spec.Path, err)
@@ -48,6 +53,9 @@ func RunWrapper(orders io.Reader, status string) (int, error) {
 	// they have been started already and don't inherit this. Not critical: may be refused.
 	_ = os.WriteFile("/proc/self/oom_score_adj", []byte("-500"), 0)
 
+	if spec.Forward {
+		go forward(signals, cmd.Process)
+	}
 	err := cmd.Wait()
 	if cmd.ProcessState == nil {
 		return 1, fmt.Errorf("wait for the executor: %w", err)
@@ -60,4 +68,15 @@ func RunWrapper(orders io.Reader, status string) (int, error) {
 		return 1, fmt.Errorf("write the exit status: %w", err)
 	}
 	return ws.ExitStatus() & 0xff, nil
+}
+
+// forward passes signals on, but for those that are the wrapper's own business.
+func forward(signals <-chan os.Signal, to *os.Process) {
+	for s := range signals {
+		switch s {
+		case syscall.SIGCHLD, syscall.SIGURG, syscall.SIGPIPE:
+		default:
+			_ = to.Signal(s) // gone already is as good
+		}
+	}
 }

@@ -89,7 +89,7 @@ func (s *State) environment(e *executor, d delivery) []Variable {
 		env["MESOS_RECOVERY_TIMEOUT"] = duration.Format(s.cfg.RecoveryTimeout)
 		env["MESOS_SUBSCRIPTION_BACKOFF_MAX"] = duration.Format(s.cfg.ReregisterTimeout)
 	}
-	if e.generated {
+	if e.generated || e.info.Type == mesos.ExecutorInfo_DEFAULT {
 		env["MESOS_ALLOCATION_ROLE"] = allocationRole(d.tasks[0].info.Resources)
 	}
 	if c := e.info.Command; c != nil && c.Environment != nil {

@@ -224,8 +224,11 @@ func (s *State) startExecutor(e *executor, d delivery) {
 		Container: e.container, Directory: e.directory, Command: e.info.Command, Limits: e.limits(),
 		Env: s.environment(e, d), Volumes: s.volumes(e),
 	}
-	if e.generated {
+	switch {
+	case e.generated:
 		c.Args = []string{s.cfg.CommandExecutor, "command"}
+	case e.info.Type == mesos.ExecutorInfo_DEFAULT:
+		c.Args = []string{s.cfg.CommandExecutor, "default"}
 	}
 	if container := e.containerInfo(d); container != nil {
 		c.Rlimits = container.RlimitInfo
@@ -341,19 +344,16 @@ func badIDs(o *order) string {
 
 // unsupported names what an order asks for that this agent can't do; "" when it can.
 func unsupported(o *order) string {
-	if o.executor.Type == mesos.ExecutorInfo_DEFAULT {
-		return "the default executor (task groups without an executor of their own) is not supported by this agent yet; use an executor of type CUSTOM"
-	}
-	if o.executor.Command == nil {
+	if o.executor.Command == nil && o.executor.Type != mesos.ExecutorInfo_DEFAULT {
 		return fmt.Sprintf("executor %q has no command", o.executor.ExecutorID.Value)
 	}
-	if text := unsupportedContainer(o.executor.Container); text != "" {
+	if text := UnsupportedContainer(o.executor.Container); text != "" {
 		return text
 	}
 	commands := []*mesos.CommandInfo{o.executor.Command}
 	for i := range o.tasks {
 		t := &o.tasks[i]
-		if text := unsupportedContainer(t.Container); text != "" {
+		if text := UnsupportedContainer(t.Container); text != "" {
 			return text
 		}
 		commands = append(commands, t.Command)
@@ -371,7 +371,8 @@ func unsupported(o *order) string {
 	return ""
 }
 
-func unsupportedContainer(c *mesos.ContainerInfo) string {
+// UnsupportedContainer names what a container asks for that this agent can't do; "" when it can.
+func UnsupportedContainer(c *mesos.ContainerInfo) string {
 	switch {
 	case c == nil:
 		return ""

@@ -43,6 +43,47 @@ func Create(dir string, owner *containers.User) error {
 	return os.Rename(tmp, latest)
 }
 
+// CreateNested makes the sandbox of a nested container, below that of its executor, whose user may put anything there
+// at any moment: nothing outside of the executor's sandbox is touched.
+func CreateNested(executor, below string, owner *containers.User) error {
+	root, err := os.OpenRoot(executor)
+	if err != nil {
+		return fmt.Errorf("Failed to create directory '%s': %w", below, err)
+	}
+	defer root.Close()
+	if err = root.MkdirAll(filepath.Dir(below), 0o755); err == nil {
+		err = root.Mkdir(below, Mode)
+	}
+	if err == nil {
+		err = root.Chmod(below, Mode) // whatever the umask
+	}
+	if err == nil && owner != nil {
+		err = root.Chown(below, int(owner.UID), int(owner.GID))
+	}
+	if err != nil {
+		return fmt.Errorf("Failed to create directory '%s': %w", below, err)
+	}
+	return nil
+}
+
+// LinkTask lets people find a task's files below its executor's sandbox: tasks/<task> leads to containers/<container>,
+// the layout of Mesos's default executor.
+func LinkTask(executor, task, container string) error {
+	root, err := os.OpenRoot(executor)
+	if err != nil {
+		return err
+	}
+	defer root.Close()
+	if err := root.MkdirAll("tasks", 0o755); err != nil {
+		return err
+	}
+	err = root.Symlink(filepath.Join("..", "containers", container), filepath.Join("tasks", task))
+	if errors.Is(err, os.ErrExist) {
+		return nil
+	}
+	return err
+}
+
 // makeDirectory makes dir, which must be new. The collector may remove an empty parent
 // just before.
 func makeDirectory(dir string) error {

@@ -6,6 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/tombolo-project/tombolo/executor/agentlink"
 	"github.com/tombolo-project/tombolo/executor/command"
 )
 
@@ -14,7 +15,7 @@ func commandCommand() *cobra.Command {
 	return &cobra.Command{
 		Use: "command", Short: "Executor that runs one command", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			cfg, err := command.FromEnvironment(slog.New(slog.NewTextHandler(os.Stderr, nil)))
+			cfg, err := agentlink.FromEnvironment(slog.New(slog.NewTextHandler(os.Stderr, nil)))
 			if err != nil {
 				return err
 			}

@@ -1,5 +1,6 @@
 // Command tombolo-executor is what agents start: the wrapper of every container
-// (launch), the fetcher (fetch), and the executor of command tasks (command). Start reading at main.
+// (launch), the fetcher (fetch), and the executors of command tasks
+// (command) and of task groups (default). Start reading at main.
 package main
 
 import (
@@ -31,7 +32,7 @@ func main() {
 		Use: "tombolo-executor", Short: "What a Tombolo agent starts; not for people",
 		SilenceUsage: true, SilenceErrors: true,
 	}
-	root.AddCommand(launchCommand(), fetchCommand(), commandCommand())
+	root.AddCommand(launchCommand(), fetchCommand(), commandCommand(), defaultCommand())
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	err := root.ExecuteContext(ctx)
 	stop()
@@ -51,9 +52,6 @@ func launchCommand() *cobra.Command {
 		Use: "launch --status FILE 3<ORDERS", Short: "Run one executor in a container that the agent has prepared",
 		Args: cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
-			// The executor decides about signals; the wrapper only waits for it. Caught, not
-			// ignored: the executor would inherit that.
-			signal.Notify(make(chan os.Signal, 1), syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP)
 			debug.SetGCPercent(20)
 			orders := os.NewFile(3, "orders")
 			if orders == nil {

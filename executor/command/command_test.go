@@ -19,6 +19,8 @@ import (
 	"github.com/mesos/mesos-go/api/v1/lib"
 	"github.com/mesos/mesos-go/api/v1/lib/executor"
 
+	"github.com/tombolo-project/tombolo/executor/agentlink"
+	"github.com/tombolo-project/tombolo/executor/checks"
 	"github.com/tombolo-project/tombolo/mesos/codec"
 	"github.com/tombolo-project/tombolo/mesos/recordio"
 )
@@ -169,7 +171,7 @@ func (a *fakeAgent) tell(e *executor.Event) {
 }
 
 // start runs an executor with a task; the channel yields what Run returned.
-func (a *fakeAgent) start(task mesos.TaskInfo, change func(*Config)) <-chan error {
+func (a *fakeAgent) start(task mesos.TaskInfo, change func(*agentlink.Config)) <-chan error {
 	a.t.Helper()
 	cfg := a.config(change)
 	result := make(chan error, 1)
@@ -178,8 +180,8 @@ func (a *fakeAgent) start(task mesos.TaskInfo, change func(*Config)) <-chan erro
 	return result
 }
 
-func (a *fakeAgent) config(change func(*Config)) Config {
-	cfg := Config{Endpoint: a.server.URL, Framework: "f", Executor: "t", Sandbox: a.t.TempDir(), Checkpoint: true,
+func (a *fakeAgent) config(change func(*agentlink.Config)) agentlink.Config {
+	cfg := agentlink.Config{Endpoint: a.server.URL, Framework: "f", Executor: "t", Sandbox: a.t.TempDir(), Checkpoint: true,
 		RecoveryTimeout: patience, BackoffMax: 100 * time.Millisecond, ShutdownGrace: 5 * time.Second, Log: slog.New(slog.DiscardHandler)}
 	if change != nil {
 		change(&cfg)
@@ -232,7 +234,7 @@ func TestLCH13_ArgvAndEnvironment(t *testing.T) {
 		Shell: &no, Value: &sh, Arguments: []string{"sh", "-c", `echo "$MY_VAR $0 $1" > out`, "zero", "one"},
 		Environment: &mesos.Environment{Variables: []mesos.Environment_Variable{{Name: "MY_VAR", Value: &value}}},
 	}}
-	result := a.start(task, func(c *Config) { dir = c.Sandbox })
+	result := a.start(task, func(c *agentlink.Config) { dir = c.Sandbox })
 	a.awaitStates("STARTING RUNNING FINISHED")
 	if got, err := os.ReadFile(filepath.Join(dir, "out")); err != nil || string(got) != "x y zero one\n" {
 		t.Errorf("output is %q, %v", got, err)
@@ -248,7 +250,7 @@ func TestLCH13_ArgvAndEnvironment(t *testing.T) {
 func TestKIL06_GraceAndItsShortening(t *testing.T) {
 	a := newFakeAgent(t)
 	dir := ""
-	result := a.start(shell("trap '' TERM; touch deaf; while :; do sleep 0.05; done"), func(c *Config) { dir = c.Sandbox })
+	result := a.start(shell("trap '' TERM; touch deaf; while :; do sleep 0.05; done"), func(c *agentlink.Config) { dir = c.Sandbox })
 	a.awaitStates("STARTING RUNNING")
 	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(5 * time.Millisecond) {
 		if _, err := os.Stat(filepath.Join(dir, "deaf")); err == nil {
@@ -297,7 +299,7 @@ func TestEXE06_AgentRestart(t *testing.T) {
 	a := newFakeAgent(t)
 	a.ackless = true
 	var dir string
-	result := a.start(shell("while [ ! -e stop ]; do sleep 0.02; done; exit 3"), func(c *Config) { dir = c.Sandbox })
+	result := a.start(shell("while [ ! -e stop ]; do sleep 0.02; done; exit 3"), func(c *agentlink.Config) { dir = c.Sandbox })
 	a.awaitStates("STARTING RUNNING")
 	a.mu.Lock()
 	a.refusing, a.ackless = true, false
@@ -323,7 +325,7 @@ func TestEXE06_AgentRestart(t *testing.T) {
 // EXE-09: without checkpointing an executor does not outlive its agent.
 func TestEXE09_WithoutCheckpointing(t *testing.T) {
 	a := newFakeAgent(t)
-	result := a.start(shell("sleep 1000"), func(c *Config) { c.Checkpoint = false })
+	result := a.start(shell("sleep 1000"), func(c *agentlink.Config) { c.Checkpoint = false })
 	a.awaitStates("STARTING RUNNING")
 	a.breakStream()
 	if err := ended(t, result); err == nil {
@@ -418,13 +420,6 @@ func TestHC03_CheckReportsOutcome(t *testing.T) {
 	_ = ended(t, result)
 }
 
-func TestEnvironmentIsDemanded(t *testing.T) {
-	t.Setenv("MESOS_AGENT_ENDPOINT", "")
-	if _, err := FromEnvironment(slog.New(slog.DiscardHandler)); err == nil {
-		t.Error("started without an agent")
-	}
-}
-
 // A signal to the executor, as from a machine that goes down, ends the task and is told.
 func TestSignalEndsTheTask(t *testing.T) {
 	a := newFakeAgent(t)
@@ -457,7 +452,7 @@ func TestEXE09_NeverHeardOfTheAgent(t *testing.T) {
 	a.refusing = true
 	result := make(chan error, 1)
 	go func() {
-		result <- Run(context.Background(), a.config(func(c *Config) { c.Checkpoint, c.RecoveryTimeout = false, 50*time.Millisecond }))
+		result <- Run(context.Background(), a.config(func(c *agentlink.Config) { c.Checkpoint, c.RecoveryTimeout = false, 50*time.Millisecond }))
 	}()
 	if err := ended(t, result); err == nil || !strings.Contains(err.Error(), "away for longer") {
 		t.Errorf("ended with %v", err)
@@ -466,11 +461,11 @@ func TestEXE09_NeverHeardOfTheAgent(t *testing.T) {
 
 // A LAUNCH that came in just before the stream broke is not forgotten in the next subscription.
 func TestEXE06_LaunchBeforeTheBreak(t *testing.T) {
-	x := &Executor{cfg: Config{Sandbox: t.TempDir(), Checkpoint: true, RecoveryTimeout: patience, Log: slog.New(slog.DiscardHandler)},
-		exited: make(chan syscall.WaitStatus, 1), checks: make(chan checkResult, 64)}
-	x.link = newLink(x.cfg)
-	x.link.events <- &executor.Event{Type: executor.Event_LAUNCH, Launch: &executor.Event_Launch{Task: shell("true")}}
-	x.link.events <- disconnected{}
+	x := &Executor{cfg: agentlink.Config{Sandbox: t.TempDir(), Checkpoint: true, RecoveryTimeout: patience, Log: slog.New(slog.DiscardHandler)},
+		exited: make(chan syscall.WaitStatus, 1), checks: make(chan checks.Result, 64)}
+	x.link = agentlink.New(x.cfg)
+	x.link.Events <- &executor.Event{Type: executor.Event_LAUNCH, Launch: &executor.Event_Launch{Task: shell("true")}}
+	x.link.Events <- agentlink.Disconnected{}
 	if err := x.drain(t.Context()); err != nil {
 		t.Fatal(err)
 	}

@@ -11,6 +11,9 @@ import (
 	"github.com/google/uuid"
 	"github.com/mesos/mesos-go/api/v1/lib"
 	"github.com/mesos/mesos-go/api/v1/lib/executor"
+
+	"github.com/tombolo-project/tombolo/executor/agentlink"
+	"github.com/tombolo-project/tombolo/executor/checks"
 )
 
 // defaultGrace is between SIGTERM and SIGKILL (row KIL-06).
@@ -18,10 +21,10 @@ const defaultGrace = 3 * time.Second
 
 // Executor runs one task. Everything in it belongs to the goroutine of Run.
 type Executor struct {
-	cfg    Config
-	link   *link
+	cfg    agentlink.Config
+	link   *agentlink.Link
 	exited chan syscall.WaitStatus
-	checks chan checkResult
+	checks chan checks.Result
 
 	framework mesos.FrameworkInfo
 	task      *mesos.TaskInfo
@@ -47,15 +50,15 @@ type Executor struct {
 // Run is the executor's life. It returns when the last update is acknowledged, the
 // agent wants it gone, or the agent has been away for too long.
 // The end of ctx, which is a signal to this process, ends the task like a SHUTDOWN.
-func Run(ctx context.Context, cfg Config) error {
+func Run(ctx context.Context, cfg agentlink.Config) error {
 	stop := ctx.Done()
 	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx)) // the link outlives the signal: the end has to be told
 	defer cancel()
 	x := &Executor{
-		cfg: cfg, link: newLink(cfg), exited: make(chan syscall.WaitStatus, 1), checks: make(chan checkResult, 64),
+		cfg: cfg, link: agentlink.New(cfg), exited: make(chan syscall.WaitStatus, 1), checks: make(chan checks.Result, 64),
 		offline: time.Now(), deadline: time.NewTimer(time.Hour),
 	}
-	go x.link.run(ctx)
+	go x.link.Run(ctx)
 	for !x.done() {
 		x.arm()
 		select {
@@ -63,12 +66,12 @@ func Run(ctx context.Context, cfg Config) error {
 			stop = nil
 			x.leaveAt = time.Now().Add(x.cfg.ShutdownGrace)
 			x.terminate()
-		case reply := <-x.link.wanted:
+		case reply := <-x.link.Wanted:
 			if err := x.drain(ctx); err != nil {
 				return err
 			}
 			reply <- x.subscription()
-		case e := <-x.link.events:
+		case e := <-x.link.Events:
 			if err := x.event(ctx, e); err != nil {
 				return err
 			}
@@ -92,7 +95,7 @@ func Run(ctx context.Context, cfg Config) error {
 func (x *Executor) drain(ctx context.Context) error {
 	for {
 		select {
-		case e := <-x.link.events:
+		case e := <-x.link.Events:
 			if err := x.event(ctx, e); err != nil {
 				return err
 			}
@@ -163,7 +166,7 @@ func (x *Executor) due() error {
 
 // subscription says what the agent may not know yet (row EXE-06).
 func (x *Executor) subscription() *executor.Call {
-	c := x.link.call(executor.Call_SUBSCRIBE)
+	c := x.link.Call(executor.Call_SUBSCRIBE)
 	c.Subscribe = &executor.Call_Subscribe{}
 	x.told = map[string]bool{}
 	for _, s := range x.unacked {
@@ -185,18 +188,18 @@ func (x *Executor) first() bool {
 
 func (x *Executor) event(ctx context.Context, e any) error {
 	switch e := e.(type) {
-	case connected:
+	case agentlink.Connected:
 		x.offline = time.Time{}
 		for _, s := range x.unacked { // made while the subscription was on its way
 			if !x.told[string(s.UUID)] {
 				x.post(s)
 			}
 		}
-	case disconnected:
+	case agentlink.Disconnected:
 		if x.offline.IsZero() {
 			x.offline = time.Now()
 		}
-		x.cfg.Log.Debug("not connected to the agent", "error", e.err)
+		x.cfg.Log.Debug("not connected to the agent", "error", e.Err)
 	case *executor.Event:
 		return x.agentEvent(ctx, e)
 	}
@@ -255,7 +258,12 @@ func (x *Executor) launch(ctx context.Context, task mesos.TaskInfo) {
 	}
 	checkCtx, stop := context.WithCancel(ctx)
 	x.stopChecks = stop
-	startChecks(checkCtx, &task, x.cfg.Sandbox, x.checks)
+	checks.Start(checkCtx, &task, checkCommand(task.Command, x.cfg.Sandbox), func(r checks.Result) {
+		select {
+		case x.checks <- r:
+		case <-checkCtx.Done():
+		}
+	})
 }
 
 // status starts an update that carries what is known of the task's checks.
@@ -269,7 +277,7 @@ func (x *Executor) status(state mesos.TaskState, message string) mesos.TaskStatu
 	if x.task != nil {
 		s.TaskID = x.task.TaskID
 		if s.CheckStatus == nil {
-			s.CheckStatus = emptyCheck(x.task.Check)
+			s.CheckStatus = checks.Empty(x.task.Check)
 		}
 	}
 	if message != "" {
@@ -288,9 +296,9 @@ func (x *Executor) send(s mesos.TaskStatus) {
 }
 
 func (x *Executor) post(s mesos.TaskStatus) {
-	c := x.link.call(executor.Call_UPDATE)
+	c := x.link.Call(executor.Call_UPDATE)
 	c.Update = &executor.Call_Update{Status: s}
-	x.link.post(c)
+	x.link.Post(c)
 }
 
 // end sends the task's last update.

@@ -1,4 +1,6 @@
-package command
+// Package agentlink is how our executors find their agent and keep subscribed to it: the
+// environment (Config) and the v1 executor API's stream (Link). Start reading at Link.Run.
+package agentlink
 
 import (
 	"fmt"

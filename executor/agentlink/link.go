@@ -1,4 +1,4 @@
-package command
+package agentlink
 
 import (
 	"context"
@@ -16,46 +16,48 @@ import (
 	"github.com/tombolo-project/tombolo/mesos/codec"
 )
 
-// link is the connection to the agent. The owner calls its methods; what happens on
-// it arrives through events.
-type link struct {
+// Link is the connection to the agent. One goroutine, the executor's owner, calls its
+// methods; what happens on it arrives through Events.
+type Link struct {
+	// Events brings *executor.Event, Connected and Disconnected.
+	Events chan any
+	// Wanted asks the owner for a SUBSCRIBE call (see Call), which says what the agent may not know yet.
+	Wanted chan chan *executor.Call
+
 	cfg    Config
 	http   *http.Client
-	events chan any // *executor.Event, connected, disconnected
 	posts  chan *executor.Call
 	log    *slog.Logger
-
-	// subscription makes the SUBSCRIBE call; it runs on the owner's goroutine, asked for through wanted.
-	wanted chan chan *executor.Call
 	broken chan struct{} // a post failed: the stream is not to be trusted either
 }
 
-// connected and disconnected bracket the events of one stream.
+// Connected and Disconnected bracket the events of one stream.
 type (
-	connected    struct{}
-	disconnected struct{ err error }
+	Connected    struct{}
+	Disconnected struct{ Err error }
 )
 
-func newLink(cfg Config) *link {
+// New prepares a link; Run keeps it up.
+func New(cfg Config) *Link {
 	transport := cfg.Transport
 	if transport == nil {
 		transport = &http.Transport{}
 	}
 	transport.DialContext = (&net.Dialer{Timeout: 5 * time.Second, KeepAlive: 15 * time.Second}).DialContext
 	transport.MaxIdleConnsPerHost = 2
-	return &link{
+	return &Link{
 		cfg: cfg, http: &http.Client{Transport: transport}, log: cfg.Log,
-		events: make(chan any, 256), posts: make(chan *executor.Call, 1024),
-		wanted: make(chan chan *executor.Call), broken: make(chan struct{}, 1),
+		Events: make(chan any, 256), posts: make(chan *executor.Call, 1024),
+		Wanted: make(chan chan *executor.Call), broken: make(chan struct{}, 1),
 	}
 }
 
-// run keeps the link up until ctx ends. Giving up is the owner's decision.
-func (l *link) run(ctx context.Context) {
+// Run keeps the link up until ctx ends. Giving up is the owner's decision.
+func (l *Link) Run(ctx context.Context) {
 	go l.sendPosts(ctx)
 	for ctx.Err() == nil {
 		err := l.stream(ctx)
-		l.emit(ctx, disconnected{err})
+		l.emit(ctx, Disconnected{err})
 		// Many executors of an agent come back together: spread them, but stay well
 		// inside the time that a restarted agent waits (row EXE-08).
 		pause := min(l.cfg.BackoffMax, time.Second) / 4
@@ -66,20 +68,20 @@ func (l *link) run(ctx context.Context) {
 	}
 }
 
-func (l *link) emit(ctx context.Context, e any) {
+func (l *Link) emit(ctx context.Context, e any) {
 	select {
-	case l.events <- e:
+	case l.Events <- e:
 	case <-ctx.Done():
 	}
 }
 
 // stream subscribes once and passes events on until the stream breaks.
-func (l *link) stream(ctx context.Context) error {
+func (l *Link) stream(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	reply := make(chan *executor.Call, 1)
 	select {
-	case l.wanted <- reply:
+	case l.Wanted <- reply:
 	case <-ctx.Done():
 		return ctx.Err()
 	}
@@ -100,7 +102,7 @@ func (l *link) stream(ctx context.Context) error {
 			cancel()
 		}
 	}()
-	l.emit(ctx, connected{})
+	l.emit(ctx, Connected{})
 	for {
 		e := &executor.Event{}
 		if err := s.Next(e); err != nil {
@@ -111,15 +113,15 @@ func (l *link) stream(ctx context.Context) error {
 }
 
 // options show who this executor is.
-func (l *link) options() []client.Option {
+func (l *Link) options() []client.Option {
 	if l.cfg.Token == "" {
 		return nil
 	}
 	return []client.Option{client.WithHeader("Authorization", "Bearer "+l.cfg.Token)}
 }
 
-// post queues a call; what can't be sent is repeated by the next subscription.
-func (l *link) post(c *executor.Call) {
+// Post queues a call; what can't be sent is repeated by the next subscription.
+func (l *Link) Post(c *executor.Call) {
 	select {
 	case l.posts <- c:
 	default:
@@ -127,14 +129,14 @@ func (l *link) post(c *executor.Call) {
 	}
 }
 
-func (l *link) breakUp() {
+func (l *Link) breakUp() {
 	select {
 	case l.broken <- struct{}{}:
 	default:
 	}
 }
 
-func (l *link) sendPosts(ctx context.Context) {
+func (l *Link) sendPosts(ctx context.Context) {
 	for {
 		select {
 		case <-ctx.Done():
@@ -153,7 +155,7 @@ func (l *link) sendPosts(ctx context.Context) {
 	}
 }
 
-// call starts a call of this executor.
-func (l *link) call(t executor.Call_Type) *executor.Call {
+// Call starts a call of this executor.
+func (l *Link) Call(t executor.Call_Type) *executor.Call {
 	return &executor.Call{Type: t, FrameworkID: mesos.FrameworkID{Value: l.cfg.Framework}, ExecutorID: mesos.ExecutorID{Value: l.cfg.Executor}}
 }
