@@ -78,3 +78,15 @@ func TestEndsWhileRegistering(t *testing.T) {
 		t.Errorf("and again: %v", more)
 	}
 }
+
+// An order for an executor that is not here tells the master so, which would count
+// with that executor for ever.
+func TestExecutorThatIsNotHere(t *testing.T) {
+	r := registeredRig(t)
+	no := false
+	m := group("x", "g1")
+	m.LaunchExecutor = &no
+	if exited := sent[*messages.ExitedExecutorMessage](r.from(m)); len(exited) != 1 || exited[0].ExecutorID.Value != "x" {
+		t.Errorf("told the master: %v", exited)
+	}
+}

@@ -153,8 +153,8 @@ func (s *State) refuse(o order, state mesos.TaskState, reason mesos.TaskStatus_R
 		s.loose(o.framework.ID.Value, o.tasks[i].TaskID.Value, &id, state, reason, message)
 	}
 	e := s.executorOf(s.frameworks[o.framework.ID.Value], o.executor.ExecutorID.Value)
-	if o.mayStart && !o.generated && (e == nil || e.state >= executorTerminating) {
-		// The master counts with an executor that was to start with these tasks.
+	if !o.generated && (e == nil || o.mayStart && e.state >= executorTerminating) {
+		// The master counts with an executor that was to start with these tasks, or that it believes to be here.
 		s.do(Send{To: s.master, Message: &messages.ExitedExecutorMessage{
 			AgentID: *s.info.ID, FrameworkID: *o.framework.ID, ExecutorID: o.executor.ExecutorID, Status: int32(waitStatus(nil)),
 		}})
