@@ -239,6 +239,11 @@ func (o *operators) time(r *rapid.T) {
 // check compares what is in force with what is stored and with what operators were told.
 func (o *operators) check(*rapid.T) {
 	s, reg := o.w.s, o.w.registry
+	for _, a := range o.agents { // it may come back later, and then nothing is left of what was decided
+		if object := "agent " + a.id; inForce(reg, object) == "REMOVED" {
+			o.said[object] = "REMOVED"
+		}
+	}
 	if !reflect.DeepEqual(s.reg, reg) {
 		o.t.Fatalf("the master goes by another registry than there is:\n%+v\n%+v", s.reg, reg)
 	}
