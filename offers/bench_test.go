@@ -2,6 +2,7 @@ package offers
 
 import (
 	"fmt"
+	"runtime"
 	"syscall"
 	"testing"
 	"time"
@@ -247,5 +248,83 @@ func BenchmarkPlusMinus(b *testing.B) {
 		if err != nil || z.Plus(y).IsZero() {
 			b.Fatal(err)
 		}
+	}
+}
+
+// BenchmarkLargeAndSmallQuota: 3,000 agents, and 3,000 roles of one framework, 2,500 of them with a small guarantee and 500
+// with a large one. agents and frameworks add them, cycle is the first round, idle the rounds after it; limits is cycle and
+// idle with limits equal to the guarantees, so that much is free that nobody may have.
+func BenchmarkLargeAndSmallQuota(b *testing.B) {
+	const agents, small, large = 3000, 2500, 500
+	total := must(b, "cpus:2;mem:2048;disk:2048")
+	fill := func(limited bool) (s *State, addAgents, addFrameworks time.Duration) {
+		s = NewState(Options{MinAllocatable: DefaultMinAllocatable()})
+		begun := time.Now()
+		for i := range agents {
+			s.PutAgent(Agent{ID: fmt.Sprintf("agent-%d", i), Total: total, Active: true})
+		}
+		addAgents = time.Since(begun)
+		begun = time.Now()
+		for i := range small + large {
+			s.PutFramework(Framework{ID: fmt.Sprintf("framework-%d", i), Roles: []string{fmt.Sprintf("role-%d", i)}, Active: true})
+		}
+		addFrameworks = time.Since(begun)
+		for i := range small + large {
+			q := Quantities{"cpus": 1 * Unit, "mem": 1024 * Unit, "disk": 1024 * Unit}
+			if i >= small {
+				q = Quantities{"cpus": 4 * Unit, "mem": 4096 * Unit, "disk": 4096 * Unit}
+			}
+			quota := Quota{Guarantees: q}
+			if limited {
+				quota.Limits = q
+			}
+			if err := s.SetQuota(fmt.Sprintf("role-%d", i), quota); err != nil {
+				b.Fatal(err)
+			}
+		}
+		return s, addAgents, addFrameworks
+	}
+	for _, limited := range []bool{false, true} {
+		name := map[bool]string{false: "guarantees", true: "limits"}[limited]
+		b.Run(name+"/cycle", func(b *testing.B) {
+			var agents, frameworks time.Duration
+			var w stopwatch
+			grants := 0
+			var memory runtime.MemStats
+			for b.Loop() {
+				b.StopTimer()
+				s, a, f := fill(limited)
+				agents, frameworks = agents+a, frameworks+f
+				b.StartTimer()
+				w.start()
+				grants = len(playRound(b, s, 1).Grants)
+				w.stop()
+				b.StopTimer()
+				runtime.GC()
+				runtime.ReadMemStats(&memory)
+				runtime.KeepAlive(s)
+				b.StartTimer()
+			}
+			w.report(b)
+			b.ReportMetric(float64(grants), "grants")
+			b.ReportMetric(float64(agents.Milliseconds())/float64(b.N), "ms-adding-agents")
+			b.ReportMetric(float64(frameworks.Milliseconds())/float64(b.N), "ms-adding-frameworks")
+			b.ReportMetric(float64(memory.HeapAlloc)/1e6, "MB")
+		})
+		b.Run(name+"/idle", func(b *testing.B) {
+			s, _, _ := fill(limited)
+			playRound(b, s, 1)
+			var w stopwatch
+			round := 1
+			for b.Loop() {
+				round++
+				w.start()
+				if plan := playRound(b, s, round); len(plan.Grants) > 0 {
+					b.Fatalf("%d grants", len(plan.Grants))
+				}
+				w.stop()
+			}
+			w.report(b)
+		})
 	}
 }
