@@ -21,7 +21,7 @@ func (g *greedy) step() {
 		rest, task := grant.Resources, g.task.Allocate(grant.Role)
 		for rest.Contains(task) {
 			rest = rest.without(task)
-			g.tasks = append(g.tasks, Grant{grant.Framework, grant.Role, grant.Agent, task})
+			g.tasks = append(g.tasks, Grant{Framework: grant.Framework, Role: grant.Role, Agent: grant.Agent, Resources: task})
 		}
 		if err := g.Refuse(grant.Framework, grant.Agent, rest, RefuseTimeout(nil, time.Second)); err != nil {
 			g.Fatal(err)

@@ -16,7 +16,7 @@ func (s *State) Charge(framework, agent string, allocated Resources) error {
 		return fmt.Errorf("charge framework %s: %w", framework, err)
 	}
 	for _, p := range parts {
-		s.book(a, s.clientFor(s.frameworkFor(framework), p.role), p.resources)
+		s.book(a, s.clientFor(s.frameworkFor(framework), p.role), p.resources, a.taken(p.resources))
 	}
 	return nil
 }
@@ -120,8 +120,8 @@ func (s *State) split(id string, allocated Resources) (*agent, []part, error) {
 	return a, parts, nil
 }
 
-// book adds to what a client holds on an agent.
-func (s *State) book(a *agent, c *client, allocated Resources) {
+// book adds to what a client holds on an agent, and takes it from what is free.
+func (s *State) book(a *agent, c *client, allocated, taken Resources) {
 	s.version++
 	if i := a.holds(c); i >= 0 {
 		a.held[i].resources = a.held[i].resources.Plus(allocated)
@@ -129,7 +129,7 @@ func (s *State) book(a *agent, c *client, allocated Resources) {
 		a.held = append(a.held, holding{c, allocated})
 		c.agents++
 	}
-	if taken := a.taken(allocated); !a.over && a.free.Contains(taken) {
+	if !a.over && a.free.Contains(taken) {
 		s.setFree(a, a.free.without(taken))
 	} else {
 		s.recompute(a)

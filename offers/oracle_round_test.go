@@ -144,7 +144,7 @@ func (o *oracle) allocate(agents [stages][]string, made [stages][]Grant) ([]Gran
 				if offer.IsZero() {
 					continue
 				}
-				g := Grant{c.framework, c.role, id, offer.Allocate(c.role)}
+				g := Grant{Framework: c.framework, Role: c.role, Agent: id, Resources: offer.Allocate(c.role)}
 				grants = append(grants, g)
 				left = left.without(offer)
 				given[id] = given[id].Plus(offer.Shared()).Once()

@@ -83,6 +83,12 @@ type kinds struct {
 func newKinds(exclude []string) kinds { return kinds{index: map[string]int{}, exclude: exclude} }
 
 func (k *kinds) of(name string) int {
+	const few = 6 // comparing is quicker than hashing
+	for i := range min(few, len(k.names)) {
+		if k.names[i] == name {
+			return i
+		}
+	}
 	i, known := k.index[name]
 	if !known {
 		i = len(k.names)

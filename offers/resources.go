@@ -104,7 +104,7 @@ func (r Resources) without(o Resources) Resources {
 	if len(o.entries) == 0 {
 		return r
 	}
-	if r.Equal(o) {
+	if r.same(o) {
 		return Resources{}
 	}
 	return Resources{merge(r.entries, o.entries, false, subtractEntries)}

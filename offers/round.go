@@ -19,6 +19,8 @@ type Plan struct {
 type Grant struct {
 	Framework, Role, Agent string
 	Resources              Resources // allocated to Role
+
+	whole bool // it is all that is free
 }
 
 // miss is a client, or a class of them, that got nothing of an agent of which nothing was granted before in the round.
@@ -70,7 +72,12 @@ func (s *State) Apply(p Plan) error {
 	}
 	for _, g := range p.Grants {
 		c := s.frameworks[g.Framework].clients[g.Role]
-		s.book(s.agents[g.Agent], c, g.Resources)
+		a := s.agents[g.Agent]
+		taken := a.free
+		if !g.whole || a.shares {
+			taken = a.taken(g.Resources)
+		}
+		s.book(a, c, g.Resources, taken)
 	}
 	return nil
 }
@@ -279,6 +286,7 @@ func (r *round) try(c *client, a *agent) {
 		r.missed(c, a, v)
 		return
 	}
+	whole := r.untouched && len(r.choice.picks) == len(a.free.entries)
 	granted := make([]entry, len(r.choice.picks))
 	for i, p := range r.choice.picks {
 		granted[i] = a.free.entries[p.entry]
@@ -297,7 +305,7 @@ func (r *round) try(c *client, a *agent) {
 	r.choice = choice{}
 	r.grants = append(r.grants, grant{c.index, Resources{granted}})
 	r.plan.Grants = append(r.plan.Grants, Grant{
-		Framework: c.framework.ID, Role: c.role.path, Agent: a.ID, Resources: Resources{granted},
+		Framework: c.framework.ID, Role: c.role.path, Agent: a.ID, Resources: Resources{granted}, whole: whole && r.left == 0,
 	})
 	if r.stage == guarantees && !r.budget.of(c.role).wanting() {
 		var met bits
