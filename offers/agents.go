@@ -27,6 +27,7 @@ type agent struct {
 	hasGPUs bool
 	shares  bool      // Total has shared resources
 	offered bool      // active and on the whitelist
+	usual   answer    // whether free meets the usual minimum
 	free    Resources // Total minus all of held, cut off at nothing (SEM-07), with all that is shared; unallocated
 	over    bool      // held is, or was when last looked, more than Total
 	held    []holding
@@ -103,15 +104,35 @@ func (s *State) accountReserved(total Resources, sign Amount) {
 // setFree replaces what is free on an agent.
 func (s *State) setFree(a *agent, free Resources) {
 	s.countSpare(a, -1)
-	a.free = free
+	a.free, a.usual = free, unknown
 	s.countSpare(a, 1)
+}
+
+// answer is yes, no, or not asked yet.
+type answer uint8
+
+const (
+	unknown answer = iota
+	yes
+	no
+)
+
+// meetsUsual reports whether what is free meets the usual minimum (OFF-12).
+func (s *State) meetsUsual(a *agent) bool {
+	if a.usual == unknown {
+		a.usual = no
+		if meets(s.minimum, a.free.Scalar) {
+			a.usual = yes
+		}
+	}
+	return a.usual == yes
 }
 
 // countSpare adds what an agent has free to what guarantees can be met with, or takes it away (sign -1).
 func (s *State) countSpare(a *agent, sign Amount) {
 	if a.offered {
 		var buffer [8]Amount
-		s.spare.add(s.kinds.sumOf(a.free, sign, buffer[:], (*identity).countsTowardQuota))
+		s.spare.add(s.kinds.sumQuota(a.free, sign, buffer[:]))
 	}
 }
 

@@ -109,7 +109,7 @@ func (r *round) choose(c *client, a *agent) Why {
 			continue
 		}
 		p := pick{i, -1, r.rest[i]}
-		if room != nil && e.scalar > 0 && id.countsTowardQuota() {
+		if room != nil && e.scalar > 0 && e.countsTowardQuota() {
 			p.kind = r.state.kinds.of(id.name)
 			if r.cut(&p, &id, room); p.amount == 0 {
 				why = WhyQuota

@@ -217,7 +217,7 @@ func (e *explainer) held(r *round, c *client, a *agent) (Why, string) {
 	for i := range a.free.entries {
 		en := &a.free.entries[i]
 		id := en.id.Value()
-		if en.scalar == 0 || !id.countsTowardQuota() {
+		if en.scalar == 0 || !en.countsTowardQuota() {
 			continue
 		}
 		if kind := e.kinds.of(id.name); al.below(kind) < en.scalar {

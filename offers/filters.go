@@ -65,9 +65,7 @@ func (f *refused) last() int64 {
 // refuse remembers a refusal; those that it makes pointless go.
 func (s *State) refuse(c *client, a *agent, resources Resources, until int64) {
 	s.version++
-	if resources.Equal(a.free) {
-		resources = a.free // refusals pile up; those of one thing share it
-	}
+	free := resources.Equal(a.free)
 	var same, first *refused // that is the same bundle, that ends first
 	count := 0
 	for _, f := range a.refused {
@@ -99,6 +97,9 @@ func (s *State) refuse(c *client, a *agent, resources Resources, until int64) {
 		a.refused = append(a.refused, same)
 	}
 	same.set(c.index, until)
+	if free {
+		a.free = same.resources // to share is to compare quickly
+	}
 	a.tidyRefused(s)
 	heap.Push(&s.expiry, expiringAt{until, int32(a.index), int32(c.index)})
 	s.tidyExpiry()

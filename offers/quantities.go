@@ -117,16 +117,12 @@ func (k *kinds) sum(r Resources, sign Amount, buffer vector) vector {
 	return sum
 }
 
-// sumOf is sum over the resources that count only.
-func (k *kinds) sumOf(r Resources, sign Amount, buffer vector, counts func(*identity) bool) vector {
+// sumQuota is sum over what counts toward quota by being held.
+func (k *kinds) sumQuota(r Resources, sign Amount, buffer vector) vector {
 	sum := buffer[:0]
 	for i := range r.entries {
-		e := &r.entries[i]
-		if e.scalar == 0 {
-			continue
-		}
-		if id := e.id.Value(); counts(&id) {
-			kind := k.of(id.name)
+		if e := &r.entries[i]; e.scalar != 0 && e.countsTowardQuota() {
+			kind := k.of(e.id.Value().name)
 			for len(sum) <= kind {
 				sum = append(sum, 0)
 			}

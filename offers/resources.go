@@ -147,7 +147,7 @@ func (r Resources) Equal(o Resources) bool {
 
 // countsTowardQuota reports whether a resource, when a role holds it, uses up the role's quota by being held: reservations
 // do so by existing, and revocable resources never do (RUN-02).
-func (x *identity) countsTowardQuota() bool { return x.depth == 0 && !x.revocable }
+func (e *entry) countsTowardQuota() bool { return e.id.Value().depth == 0 && !e.id.Value().revocable }
 
 // IsZero reports whether there is nothing in it.
 func (r Resources) IsZero() bool { return len(r.entries) == 0 }

@@ -108,7 +108,7 @@ func (c *copies) change(s share, n int) Amount {
 func (s *State) account(a *agent, c *client, r Resources, sign Amount, times uint64) {
 	var buffer, quotaBuffer [8]Amount
 	change := s.kinds.sum(r.Exclusive(), sign, buffer[:])
-	charge := s.kinds.sumOf(r, sign, quotaBuffer[:], (*identity).countsTowardQuota)
+	charge := s.kinds.sumQuota(r, sign, quotaBuffer[:])
 	c.count += times
 	c.allocated.add(change)
 	c.role.own.add(change)

@@ -200,7 +200,7 @@ func (r *round) want(a *agent) bool {
 			any = r.wanted.without(r.exceeded, r.wanted)
 		}
 	}
-	if any && len(r.state.usual) > 0 && !meets(r.state.minimum, a.free.Scalar) {
+	if any && !r.state.meetsUsual(a) {
 		any = r.wanted.without(r.state.usual, r.wanted)
 	}
 	for _, f := range a.refused {
