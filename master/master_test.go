@@ -236,7 +236,7 @@ func (s *session) call(c *scheduler.Call) {
 	}
 }
 
-func get(t *testing.T, address, path string, into any) {
+func get(t testing.TB, address, path string, into any) {
 	t.Helper()
 	r, err := http.Get("http://" + address + path)
 	if err != nil {
@@ -320,7 +320,7 @@ func (a *fakeAgent) report(address string, run *messages.RunTaskMessage, to meso
 }
 
 // process is a master in a process of its own.
-func process(t *testing.T, dir string) (address string, kill func()) {
+func process(t testing.TB, dir string) (address string, kill func()) {
 	t.Helper()
 	cmd := exec.Command(os.Args[0])
 	cmd.Env = append(os.Environ(), childDir+"="+dir)
