@@ -48,7 +48,7 @@ var parts = []func() *cobra.Command{
 	upCommand, downCommand,
 	masterCommand, agentCommand, bridgeCommand,
 	marathonCommand, batchCommand,
-	probeCommand,
+	explainCommand, probeCommand,
 }
 
 func root() *cobra.Command {

@@ -8,6 +8,7 @@ import (
 	"github.com/mesos/mesos-go/api/v1/lib"
 
 	"github.com/tombolo-project/tombolo/master/core"
+	"github.com/tombolo-project/tombolo/offers"
 )
 
 // This file, state.go, tasks.go and roles.go are the endpoints of before the v1 API, which most
@@ -103,9 +104,9 @@ func (s *Server) explain(w http.ResponseWriter, r *http.Request) {
 	default:
 		list := make([]map[string]string, 0, len(reasons))
 		for _, x := range reasons {
-			list = append(list, map[string]string{"role": x.Role, "agent_id": x.Agent, "reason": x.Sentence})
+			list = append(list, map[string]string{"role": x.Role, "agent_id": x.Agent, "why": string(x.Why), "reason": x.Sentence})
 		}
-		s.json(w, r, map[string]any{"framework_id": id, "reasons": list})
+		s.json(w, r, map[string]any{"framework_id": id, "summary": offers.Summarize(reasons), "reasons": list})
 	}
 }
 
