@@ -45,12 +45,19 @@ func RunBatch(first, n uint64, parallel int, twice bool, done func(*Batch)) *Bat
 			}
 		})
 	}
-	for s := first; s < first+n; s++ {
+	for s := first; s < first+n && !b.full(&mu); s++ {
 		seeds <- s
 	}
 	close(seeds)
 	workers.Wait()
 	return b
+}
+
+// full says that there is enough to look into: more seeds would tell nothing new.
+func (b *Batch) full(mu *sync.Mutex) bool {
+	mu.Lock()
+	defer mu.Unlock()
+	return len(b.Failed) >= maxFailed
 }
 
 func (b *Batch) add(r Result) {
