@@ -90,3 +90,16 @@ func TestExecutorThatIsNotHere(t *testing.T) {
 		t.Errorf("told the master: %v", exited)
 	}
 }
+
+// An order that was sent before the agent registered again is refused: its master
+// may have given the task up meanwhile.
+func TestOrderOfBeforeTheRegistration(t *testing.T) {
+	r := registeredRig(t)
+	m := run("t")
+	m.ResourceVersionUUIDs = []messages.ResourceVersionUUID{{UUID: mesos.UUID{Value: r.s.resourceVersion}}}
+	r.do(MasterExited{PID: master})
+	r.pass(3 * time.Second)
+	r.from(&messages.SlaveReregisteredMessage{AgentID: mesos.AgentID{Value: "S0"}})
+	r.from(m)
+	expect(t, "updates", updates(r.effects), "t LOST")
+}

@@ -159,7 +159,7 @@ func caughtBy(out string) (string, error) {
 func test(overlay, pkg string, args ...string) (out string, failed bool, err error) {
 	ctx, cancel := context.WithTimeout(context.Background(), limit)
 	defer cancel()
-	all := append([]string{"test", "-trimpath", "-count=1", "-overlay", overlay, pkg}, args...)
+	all := append([]string{"test", "-trimpath", "-vet=off", "-count=1", "-overlay", overlay, pkg}, args...)
 	data, err := exec.CommandContext(ctx, "go", all...).CombinedOutput()
 	if ctx.Err() != nil {
 		return "panic: it does not end", true, nil
