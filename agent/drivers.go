@@ -54,9 +54,13 @@ func (a *Agent) driverSaid(from libprocess.UPID, m proto.Message) bool {
 			return true
 		}
 		select {
-		case d.in <- m:
-		case <-d.gone:
-		case <-a.done:
+		case d.in <- m: // rather than give up on one that has just gone
+		default:
+			select {
+			case d.in <- m:
+			case <-d.gone:
+			case <-a.done:
+			}
 		}
 	default:
 		return false
@@ -96,6 +100,7 @@ func (d *driver) run(events <-chan *executor.Event) {
 	for {
 		select {
 		case <-d.gone:
+			d.rest(ctx)
 			return
 		case <-d.agent.done:
 			return
@@ -106,6 +111,18 @@ func (d *driver) run(events <-chan *executor.Event) {
 				return
 			}
 			d.pass(e)
+		}
+	}
+}
+
+// rest takes what the driver sent before its link broke: an executor's last update often is its last word.
+func (d *driver) rest(ctx context.Context) {
+	for {
+		select {
+		case m := <-d.in:
+			d.take(ctx, m)
+		default:
+			return
 		}
 	}
 }

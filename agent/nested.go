@@ -27,7 +27,7 @@ func (a *Agent) LaunchNested(ctx context.Context, id string, command *mesos.Comm
 	if e == nil {
 		return false, fmt.Errorf("Unable to locate executor with container %s: %w", root, containers.ErrUnknown) //nolint:staticcheck // like Mesos's text
 	}
-	if _, _, err := a.containers.Lookup(id); err == nil {
+	if _, err := a.containers.Lookup(id); err == nil {
 		return false, nil
 	}
 	if text := core.UnsupportedContainer(container); text != "" {
@@ -74,7 +74,7 @@ func (a *Agent) launchNested(ctx context.Context, e core.StartContainer, executo
 // showTask makes the files of a task of the default executor found by the task's id, with its first update.
 func (a *Agent) showTask(framework, executor string, status *mesos.TaskStatus) {
 	c := status.GetContainerStatus().GetContainerID()
-	if status.GetState() != mesos.TASK_STARTING || c == nil || c.Parent == nil {
+	if status.GetState() != mesos.TASK_STARTING || c == nil || c.Parent == nil || strings.ContainsAny(c.Value, "/.") {
 		return
 	}
 	f, e := a.executorIn(c.Parent.Value)
@@ -125,13 +125,13 @@ func environmentIn(dir string, c *mesos.CommandInfo) []core.Variable {
 
 // WaitContainer waits for a container's end and tells how it was.
 func (a *Agent) WaitContainer(ctx context.Context, id string) (containers.Exit, error) {
-	_, over, err := a.containers.Lookup(id)
+	result, over, err := a.containers.Await(id)
 	if err != nil {
 		return containers.Exit{}, err
 	}
 	select {
 	case <-over:
-		return a.containers.Result(id)
+		return result(), nil
 	case <-ctx.Done():
 		return containers.Exit{}, ctx.Err()
 	case <-a.done:

@@ -81,11 +81,50 @@ func (s *Server) mayCall(w http.ResponseWriter, r *http.Request, call *agent.Cal
 	case agent.Call_READ_FILE:
 		d = security.Demand{Action: security.AccessSandbox, Object: s.sandboxUser(call.ReadFile.Path)}
 	default:
+		if c := containerCall(call); c != nil {
+			return s.mayOrder(w, r, call.Type, c)
+		}
 		return true
 	}
 	if !s.ACLs.Authorize(authn.PrincipalOf(r.Context()), d.Action, d.Object) {
 		authn.Forbid(w)
 		return false
+	}
+	return true
+}
+
+// containerActions are what the calls about nested containers ask for, in their newer and older forms.
+var containerActions = map[agent.Call_Type]security.Action{
+	agent.Call_LAUNCH_CONTAINER: security.LaunchNestedContainer, agent.Call_LAUNCH_NESTED_CONTAINER: security.LaunchNestedContainer,
+	agent.Call_WAIT_CONTAINER: security.WaitNestedContainer, agent.Call_WAIT_NESTED_CONTAINER: security.WaitNestedContainer,
+	agent.Call_KILL_CONTAINER: security.KillNestedContainer, agent.Call_KILL_NESTED_CONTAINER: security.KillNestedContainer,
+	agent.Call_REMOVE_CONTAINER: security.RemoveNestedContainer, agent.Call_REMOVE_NESTED_CONTAINER: security.RemoveNestedContainer,
+}
+
+// mayOrder checks what a call about a container demands: of the user whose executor it is in, and, to launch, of the user
+// it is to run as.
+func (s *Server) mayOrder(w http.ResponseWriter, r *http.Request, kind agent.Call_Type, c *wanted) bool {
+	root := &c.id
+	for root.Parent != nil {
+		root = root.Parent
+	}
+	owner := security.Object{} // nobody's: for those who may with everybody's
+	for _, f := range s.Agent.View().Frameworks {
+		for _, e := range f.Executors {
+			if e.Container == root.Value {
+				owner = security.Named(core.ExecutorUser(&e.Info, &f.Info))
+			}
+		}
+	}
+	demanded := []security.Object{owner}
+	if user := c.command.GetUser(); user != "" {
+		demanded = append(demanded, security.Named(user))
+	}
+	for _, object := range demanded {
+		if !s.ACLs.Authorize(authn.PrincipalOf(r.Context()), containerActions[kind], object) {
+			authn.Forbid(w)
+			return false
+		}
 	}
 	return true
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -20,6 +21,7 @@ const maxContainerID = 242
 // idOf is a container's id with those of its parents, or what is wrong with it.
 func idOf(field string, id *mesos.ContainerID) (string, error) {
 	var parts []string
+	length := 0
 	for ; id != nil; id = id.Parent {
 		var problem string
 		switch v := id.Value; {
@@ -33,13 +35,13 @@ func idOf(field string, id *mesos.ContainerID) (string, error) {
 		if problem != "" {
 			return "", fmt.Errorf("'%s' is invalid: %s", field, problem)
 		}
-		parts = append([]string{id.Value}, parts...)
+		parts = append(parts, id.Value)
+		if length += len(id.Value) + 1; length > maxContainerID+1 {
+			return "", fmt.Errorf("'%s' is invalid: the id is longer than %d characters", field, maxContainerID)
+		}
 	}
-	whole := strings.Join(parts, ".")
-	if len(whole) > maxContainerID {
-		return "", fmt.Errorf("'%s' is invalid: the id is longer than %d characters", field, maxContainerID)
-	}
-	return whole, nil
+	slices.Reverse(parts)
+	return strings.Join(parts, "."), nil
 }
 
 // wanted is a call about one container, whichever of its two names it has.
@@ -150,7 +152,7 @@ func (s *Server) removeContainer(w http.ResponseWriter, id string) {
 		refuse(w, http.StatusBadRequest, "Only nested containers can be removed; others are when they end")
 		return
 	}
-	if _, _, err := s.Agent.Containers().Lookup(root); err != nil {
+	if _, err := s.Agent.Containers().Lookup(root); err != nil {
 		refuse(w, http.StatusInternalServerError, "Unknown root container")
 		return
 	}
@@ -208,7 +210,7 @@ func limited(o *containers.OOM) (*mesos.TaskState, *mesos.TaskStatus_Reason, *me
 func (s *Server) nestedContainers(root string) []agent.Response_GetContainers_Container {
 	var list []agent.Response_GetContainers_Container
 	for _, path := range s.Agent.Containers().Nested(root) {
-		process, _, err := s.Agent.Containers().Lookup(path)
+		process, err := s.Agent.Containers().Lookup(path)
 		if err != nil {
 			continue // it has just been removed
 		}
@@ -246,7 +248,7 @@ func (s *Server) attach(w http.ResponseWriter, call string, c *mesos.ContainerID
 		refuse(w, http.StatusBadRequest, "Failed to validate agent::Call: "+err.Error())
 		return
 	}
-	if _, _, err := s.Agent.Containers().Lookup(id); err != nil {
+	if _, err := s.Agent.Containers().Lookup(id); err != nil {
 		refuse(w, http.StatusNotFound, fmt.Sprintf("Container %s cannot be found", id))
 		return
 	}

@@ -90,22 +90,26 @@ func (m *Manager) Nested(root string) []string {
 	return ids
 }
 
-// Lookup returns the process of a container, and a channel that is closed when nothing
-// of the container is left.
-func (m *Manager) Lookup(id string) (Process, <-chan struct{}, error) {
+// Lookup returns the process of a container; it may have ended.
+func (m *Manager) Lookup(id string) (Process, error) {
 	c := m.get(id)
 	if c == nil {
-		return Process{}, nil, fmt.Errorf("container %s: %w", id, ErrUnknown)
+		return Process{}, fmt.Errorf("container %s: %w", id, ErrUnknown)
 	}
-	return c.process, c.over, nil
+	return c.process, nil
 }
 
-// Result tells how a container ended whose channel of Lookup is closed.
-func (m *Manager) Result(id string) (Exit, error) {
+// Await returns a channel that is closed when nothing of a container is left, and what
+// tells then how it ended, also once the container is removed.
+func (m *Manager) Await(id string) (result func() Exit, over <-chan struct{}, err error) {
 	c := m.get(id)
 	if c == nil {
-		return Exit{}, fmt.Errorf("container %s: %w", id, ErrUnknown)
+		return nil, nil, fmt.Errorf("container %s: %w", id, ErrUnknown)
 	}
+	return c.result, c.over, nil
+}
+
+func (c *container) result() Exit {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	exit := c.final
@@ -113,7 +117,7 @@ func (m *Manager) Result(id string) (Exit, error) {
 		killed := int(syscall.SIGKILL)
 		exit.Status = &killed
 	}
-	return exit, nil
+	return exit
 }
 
 // Signal sends a signal to the process of a container that was started with Forward.

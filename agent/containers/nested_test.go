@@ -17,7 +17,7 @@ func inside(t *testing.T, id, script string) Spec {
 
 func over(t *testing.T, m *Manager, id string) Exit {
 	t.Helper()
-	_, ended, err := m.Lookup(id)
+	result, ended, err := m.Await(id)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -29,11 +29,7 @@ func over(t *testing.T, m *Manager, id string) Exit {
 			return false
 		}
 	})
-	x, err := m.Result(id)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return x
+	return result()
 }
 
 // The life of a nested container: its end is remembered until it is removed.
@@ -52,7 +48,7 @@ func TestNestedContainer(t *testing.T) {
 			if err := m.Remove("root.a"); err != nil {
 				t.Error(err)
 			}
-			if _, _, err := m.Lookup("root.a"); !errors.Is(err, ErrUnknown) {
+			if _, err := m.Lookup("root.a"); !errors.Is(err, ErrUnknown) {
 				t.Errorf("after its removal: %v", err)
 			}
 			b := inside(t, "root.b", "trap 'exit 3' TERM; touch ready; while :; do sleep 0.02; done")
@@ -128,7 +124,7 @@ func TestRCV04_NestedContainersAreFoundAgain(t *testing.T) {
 	if x := over(t, next, "root.ended"); *x.Status != 6<<8 {
 		t.Errorf("ended with %d", *x.Status)
 	}
-	if again, _, err := next.Lookup("root.runs"); err != nil || again != p {
+	if again, err := next.Lookup("root.runs"); err != nil || again != p {
 		t.Errorf("%v, %v", again, err)
 	}
 	if err := next.Destroy("root"); err != nil {
