@@ -120,7 +120,10 @@ e2e: deps tools build clients ## the end-to-end scenarios alone
 chaos: deps tools build ## leaders killed and stopped, 50 times each, by list and by ZooKeeper (30 minutes; CHAOS=n for n times)
 	TOMBOLO_FAILOVERS=$(or $(CHAOS),50) $(GO) test -count=1 -timeout 120m -v -run '^TestFailover' ./e2e
 
-.PHONY: sim mutants
+.PHONY: sim mutants properties
+properties: ## 100,000 random lives of the allocator against the slow oracle (about 5 minutes on two cores; make test runs 2,000)
+	$(GO) test -count=1 -timeout 60m -run 'Test(ALC|RUN|SEM)' ./offers -rapid.checks=100000
+
 sim: ## 10,000 simulated lives of a datacenter with faults (about 5 minutes on two cores; SIM='-first 10001', SIM='-seed 7')
 	$(GO) run ./internal/sim/tombolo-sim -seeds 10000 -floor 10000 $(SIM)
 

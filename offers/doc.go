@@ -15,12 +15,11 @@
 //
 // Why a ledger that lives on, and not a snapshot per round: a snapshot of 10,000 agents costs more than the decision.
 // The ledger also remembers, per agent, which clients (a framework in one of its roles) it can't serve, so that a round
-// costs what has changed and not agents times frameworks; see agent.closed.
+// costs what has changed and not agents times frameworks; see marks.
 //
 // The rules, by file: resources.go the algebra; order.go who goes first (rows ALC-01 to ALC-07 of docs/reference/mesos.md);
-// round.go one round and what a client may get of an agent (rows RUN-*, OFF-10, OFF-12); ledger.go booking; filters.go
-// refusals; explain.go why a framework is offered nothing. oracle_test.go says the same once more, slowly and literally.
-//
-// Quota (stage 1 of a round, rows RUN-02 to RUN-04) is not here yet. Its place: a pass over the agents in round.run before the one
-// that is there, and a cut in round.choose, where unreserved scalars would be limited to what quota and headroom leave.
+// round.go one round; choice.go what a client may get of an agent (rows RUN-*, OFF-10, OFF-12, OFF-13); quota.go and
+// budget.go guarantees and limits (rows RUN-02 to RUN-05); ledger.go booking; convert.go operations; filters.go refusals;
+// marks.go and classes.go what saves work; explain.go why a framework is offered nothing. The oracle_*_test.go say the same
+// once more, slowly and literally.
 package offers
